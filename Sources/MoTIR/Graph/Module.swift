@@ -1,0 +1,148 @@
+/// A modality: a kind of token with weights of its own.
+public struct ModalityDeclaration: Hashable, Sendable {
+  /// The name, as it appears in parameter names.
+  public let name: String
+  /// The token ids of the joint vocabulary that belong to it.
+  public let vocabulary: Range<Int>
+  /// The token id that opens a span of it, if spans are marked.
+  public let begin: Int?
+  /// The token id that closes a span of it.
+  public let end: Int?
+  /// `true` iff the tokens of one span attend each other both ways.
+  public let attendsWithinSpan: Bool
+
+  /// Creates a modality.
+  public init(
+    name: String, vocabulary: Range<Int>, begin: Int? = nil, end: Int? = nil,
+    attendsWithinSpan: Bool = false
+  ) {
+    self.name = name
+    self.vocabulary = vocabulary
+    self.begin = begin
+    self.end = end
+    self.attendsWithinSpan = attendsWithinSpan
+  }
+}
+
+/// How a parameter starts.
+public enum Initialization: Hashable, Sendable {
+  /// Normally distributed with mean 0 and this standard deviation.
+  case normal(Double)
+  /// All elements 1.
+  case ones
+  /// All elements 0.
+  case zeros
+}
+
+/// A parameter of the model, with one tensor a group where it is untied.
+public struct ParameterDeclaration: Hashable, Sendable {
+  /// The name without its group, such as `layers.0.attention.q.weight`.
+  public let name: String
+  /// The shape of one group's tensor, `[out, in]` for a matrix.
+  public let shape: [Int]
+  /// The names of the modalities that share each group's tensor; `nil` for a parameter of all tokens.
+  public let groups: [[String]]?
+  /// What it belongs to: `embedding`, `attention`, `feed_forward`, `norm`, `head` or a custom layer's name.
+  public let component: String
+  /// How it starts.
+  public let initialization: Initialization
+  /// `true` iff weight decay applies to it.
+  public let decays: Bool
+
+  /// Creates a parameter.
+  public init(
+    name: String, shape: [Int], groups: [[String]]?, component: String,
+    initialization: Initialization, decays: Bool
+  ) {
+    self.name = name
+    self.shape = shape
+    self.groups = groups
+    self.component = component
+    self.initialization = initialization
+    self.decays = decays
+  }
+
+  /// The type of the value in a graph: the shape, with the groups as first dimension where it is untied.
+  public var type: ValueType { .tensor(.f32, (groups.map { [$0.count] } ?? []) + shape) }
+
+  /// The names of its tensors in a file, one a group: the group's name stands before the last part.
+  public var tensorNames: [String] {
+    guard let groups else { return [name] }
+    let cut = name.lastIndex(of: ".") ?? name.startIndex
+    return groups.map { "\(name[..<cut]).\($0.joined(separator: "+"))\(name[cut...])" }
+  }
+}
+
+/// A training objective: the mean next-token loss over the targets of some modalities.
+public struct ObjectiveDeclaration: Hashable, Sendable {
+  /// The name, as in the output `loss.NAME`.
+  public let name: String
+  /// The names of the modalities whose targets count.
+  public let modalities: [String]
+  /// The factor in the total loss.
+  public let weight: Double
+
+  /// Creates an objective.
+  public init(name: String, modalities: [String], weight: Double) {
+    self.name = name
+    self.modalities = modalities
+    self.weight = weight
+  }
+}
+
+/// A named function with its body.
+public struct Function: Hashable, Sendable {
+  /// The name: `loss`, `logits`, `gradients`.
+  public let name: String
+  /// The body.
+  public var graph: Graph
+
+  /// Creates a function.
+  public init(name: String, graph: Graph) {
+    self.name = name
+    self.graph = graph
+  }
+}
+
+/// A whole model at concrete sizes: what it is made of, and the functions that compute it.
+public struct Module: Hashable, Sendable {
+  /// The model's name.
+  public let name: String
+  /// Sequences in a batch.
+  public let batch: Int
+  /// Tokens in a sequence.
+  public let sequence: Int
+  /// The modalities; a token's modality id is the position in this list.
+  public let modalities: [ModalityDeclaration]
+  /// The parameters, in the order in which the model uses them.
+  public let parameters: [ParameterDeclaration]
+  /// The objectives.
+  public let objectives: [ObjectiveDeclaration]
+  /// The functions.
+  public var functions: [Function]
+
+  /// Creates a module.
+  public init(
+    name: String, batch: Int, sequence: Int, modalities: [ModalityDeclaration],
+    parameters: [ParameterDeclaration], objectives: [ObjectiveDeclaration], functions: [Function]
+  ) {
+    self.name = name
+    self.batch = batch
+    self.sequence = sequence
+    self.modalities = modalities
+    self.parameters = parameters
+    self.objectives = objectives
+    self.functions = functions
+  }
+
+  /// Tokens in a batch.
+  public var tokens: Int { batch * sequence }
+
+  /// Returns the function called `name`, or `nil` if the module has none.
+  public func function(_ name: String) -> Function? { functions.first { $0.name == name } }
+
+  /// Returns the parameter called `name`, or `nil` if the module has none.
+  public func parameter(_ name: String) -> ParameterDeclaration? {
+    parameters.first { $0.name == name }
+  }
+}
