@@ -70,36 +70,6 @@ public struct Rotary: Hashable, Sendable {
   }
 }
 
-/// Scaled dot-product attention over the sequences of a batch.
-public struct Attention: Hashable, Sendable {
-  /// Sequences in the batch; rows are sequence-major.
-  public let batch: Int
-  /// Query heads.
-  public let heads: Int
-  /// Key and value heads; query head h reads key head h · keyValueHeads / heads.
-  public let keyValueHeads: Int
-  /// `true` iff a query sees only keys at its own and earlier positions.
-  public let causal: Bool
-  /// `true` iff document numbers are among the operands: a query sees only keys of its own document.
-  public let hasDocuments: Bool
-  /// `true` iff segment numbers are among the operands: equal numbers above 0 see each other both
-  /// ways, whatever `causal` says.
-  public let hasSegments: Bool
-
-  /// Creates an attention.
-  public init(
-    batch: Int, heads: Int, keyValueHeads: Int, causal: Bool = true, hasDocuments: Bool = false,
-    hasSegments: Bool = false
-  ) {
-    self.batch = batch
-    self.heads = heads
-    self.keyValueHeads = keyValueHeads
-    self.causal = causal
-    self.hasDocuments = hasDocuments
-    self.hasSegments = hasSegments
-  }
-}
-
 /// An operation of the graph: its attributes only, operands are the node's.
 ///
 /// Shapes: T tokens, K segments of a plan, G groups of weights, D a row's width, N a linear map's output
@@ -212,5 +182,35 @@ extension Op {
     case subtract
     case multiply
     case divide
+  }
+
+  /// Scaled dot-product attention over the sequences of a batch.
+  public struct Attention: Hashable, Sendable {
+    /// Sequences in the batch; rows are sequence-major.
+    public let batch: Int
+    /// Query heads.
+    public let heads: Int
+    /// Key and value heads; query head h reads key head h · keyValueHeads / heads.
+    public let keyValueHeads: Int
+    /// `true` iff a query sees only keys at its own and earlier positions.
+    public let causal: Bool
+    /// `true` iff document numbers are among the operands: a query sees only keys of its own document.
+    public let hasDocuments: Bool
+    /// `true` iff segment numbers are among the operands: equal numbers above 0 see each other both
+    /// ways, whatever `causal` says.
+    public let hasSegments: Bool
+
+    /// Creates an attention.
+    public init(
+      batch: Int, heads: Int, keyValueHeads: Int, causal: Bool = true, hasDocuments: Bool = false,
+      hasSegments: Bool = false
+    ) {
+      self.batch = batch
+      self.heads = heads
+      self.keyValueHeads = keyValueHeads
+      self.causal = causal
+      self.hasDocuments = hasDocuments
+      self.hasSegments = hasSegments
+    }
   }
 }
