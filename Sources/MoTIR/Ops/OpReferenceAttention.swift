@@ -28,7 +28,7 @@ extension Evaluation {
   /// s = q kᵀ / √W over the keys that a query sees, lse = log Σ exp s, o = Σ exp(s − lse) v.
   ///
   /// A query that sees no key has o = 0 and lse = −∞.
-  func attention(_ attention: Attention) -> [ReferenceValue.Contents] {
+  func attention(_ attention: Op.Attention) -> [ReferenceValue.Contents] {
     let view = AttentionView(self, attention, rows: 3)
     let v = numbers(2)
     var (o, lse) = (zeros(0), zeros(1))
@@ -48,7 +48,7 @@ extension Evaluation {
   }
 
   /// With p = exp(s − lse): dv = pᵀ do, ds = p (do vᵀ − do · o), dq = ds k / √W, dk = dsᵀ q / √W.
-  func attentionGradient(_ attention: Attention) -> [ReferenceValue.Contents] {
+  func attentionGradient(_ attention: Op.Attention) -> [ReferenceValue.Contents] {
     let view = AttentionView(self, attention, rows: 6)
     let (q, k, v, o, d) = (numbers(0), numbers(1), numbers(2), numbers(3), numbers(5))
     let lse = numbers(4)

@@ -18,7 +18,7 @@ struct AttentionView {
   let width: Int
   /// 1 / √W
   let scale: Double
-  private let attention: Attention
+  private let attention: Op.Attention
   private let tokens: Int
   private let q: [Double]
   private let k: [Double]
@@ -26,7 +26,7 @@ struct AttentionView {
   private let segments: [Int32]?
 
   /// Creates the view of a node's operands, of which the first `rows` are rows of numbers.
-  init(_ node: Evaluation, _ attention: Attention, rows: Int) {
+  init(_ node: Evaluation, _ attention: Op.Attention, rows: Int) {
     self.attention = attention
     width = node.width(0) / attention.heads
     scale = 1 / Double(width).squareRoot()
