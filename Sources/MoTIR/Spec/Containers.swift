@@ -1,0 +1,73 @@
+/// The same layers several times, each time with parameters of their own.
+public struct Repeat: ContainerLayer {
+  private let count: Int
+  let layers: [PlacedLayer]
+
+  /// Repeats `layers` `count` times.
+  public init(_ count: Int, @LayerBuilder layers: () -> [PlacedLayer]) {
+    self.count = count
+    self.layers = layers()
+  }
+
+  var residuals: Int { layers.residuals.multipliedReportingOverflow(by: count).partialValue }
+
+  /// Appends the layers `count` times.
+  public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+    guard count >= 1 else { throw Diagnostic.tooSmall(count, "Repeat", at: context.location) }
+    var x = x
+    for _ in 0..<count { x = try context.applyRepeated(layers, to: x) }
+    return x
+  }
+}
+
+/// Layers whose result is added to what they were given.
+///
+/// The norm may stand before (`Residual { RMSNorm(); Attention(heads: 8) }`), after, or both.
+public struct Residual: ContainerLayer {
+  let layers: [PlacedLayer]
+
+  /// Puts a residual connection around `layers`.
+  public init(@LayerBuilder layers: () -> [PlacedLayer]) { self.layers = layers() }
+
+  var residuals: Int { 1 &+ layers.residuals }
+
+  /// Appends the layers and the addition.
+  public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+    let inner = context.apply(layers, to: x)
+    guard inner.width == x.width else {
+      throw Diagnostic.residualWidths(x.width, inner.width, at: context.location)
+    }
+    return try context.sum(x, inner)
+  }
+}
+
+/// The first layer: a row of the table `embedding.weight` for each token, shared by all modalities.
+public struct Embedding: Layer {
+  /// Creates an embedding of the model's vocabulary and width.
+  public init() {}
+
+  /// Appends the look-up; `x` are the tokens.
+  public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+    let table = try context.parameter(
+      "weight", shape: [context.vocabulary, context.width], component: .embedding)
+    return try context.addRows(.embed, [x.value, table.value])
+  }
+}
+
+/// The last layer: scores of all token ids, shared by all modalities.
+public struct Head: Layer {
+  private let tied: Bool
+
+  /// Creates a head.
+  ///
+  /// - Parameter tied: whether it takes the embedding's table in place of `head.weight`.
+  public init(tied: Bool = false) { self.tied = tied }
+
+  /// Appends the linear map to logits [T, V].
+  public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+    if tied, let table = context.existingParameter("embedding.weight") {
+      return try context.routed(x, table) { .linear($0) }
+    }
+    return try context.linear(x, to: context.vocabulary, component: .head)
+  }
+}

@@ -1,0 +1,221 @@
+/// The graph of one function while layers append to it.
+///
+/// A layer appends operations through the methods here and in LayerOperations.swift. A routed one
+/// gets its own plan, syncs, gather and scatter; passes remove them.
+public struct LayerContext {
+  /// The model.
+  let model: Model
+  /// Sequences in a batch.
+  public let batch: Int
+  /// Tokens in a sequence.
+  public let sequence: Int
+  /// The factor of the initial deviation of projections that end in a residual addition.
+  let residualScale: Double
+
+  /// The graph so far.
+  var graph = Graph()
+  /// The parameters so far, in order of first use.
+  private(set) var parameters: [ParameterDeclaration] = []
+  /// What was found wrong so far.
+  private(set) var diagnostics: [Diagnostic] = []
+  /// The values of parameters and inputs that exist, for looking up alone.
+  private var values: [String: ValueID] = [:]
+  /// The scopes that are taken, for looking up alone.
+  private var scopes: Set<String> = []
+
+  /// The place in the spec of what is being built.
+  private(set) var location: Location?
+  /// The enclosing layers' names, the outermost first.
+  private var path: [String] = []
+  /// The name of the innermost layer.
+  private var layerName = ""
+  /// The repeated layers so far.
+  private var layerCount = 0
+  /// The turns of repetitions so far.
+  private var turns = 0
+  /// The repeated layer that is being built: its number once something in it has asked for a name.
+  private var repeated: (isOpen: Bool, number: Int?) = (false, nil)
+
+  init(model: Model, batch: Int, sequence: Int) {
+    self.model = model
+    self.batch = batch
+    self.sequence = sequence
+    self.location = model.location
+    self.residualScale = 1 / Double(max(1, model.layers.residuals)).squareRoot()
+  }
+
+  /// The model's width.
+  public var width: Int { model.width }
+  /// The number of ids in the joint vocabulary.
+  public var vocabulary: Int { model.modalities.map(\.vocabulary.upperBound).max() ?? 0 }
+
+  // MARK: Layers
+
+  /// Applies `layers` one after another.
+  ///
+  /// A layer that fails is noted and stands aside, so that one run finds what is wrong in all of them.
+  public mutating func apply(_ layers: [PlacedLayer], to x: Rows) -> Rows {
+    let names = Self.names(of: layers.map(\.layer))
+    var x = x
+    for (placed, name) in zip(layers, names) {
+      let outer = (location, path, layerName)
+      location = placed.location
+      if !(placed.layer is any ContainerLayer) { enter(name) }
+      x = attempt { context throws in try placed.layer.apply(x, in: &context) } ?? x
+      (location, path, layerName) = outer
+    }
+    return x
+  }
+
+  /// Makes `location` the place of what is appended next.
+  mutating func move(to location: Location) { self.location = location }
+
+  /// Returns what `body` returns, or notes the error that it throws.
+  mutating func attempt<R>(_ body: (inout LayerContext) throws -> R) -> R? {
+    do {
+      return try body(&self)
+    } catch let diagnostic as Diagnostic {
+      diagnostics.append(diagnostic)
+    } catch let several as Diagnostics {
+      diagnostics += several.all
+    } catch {
+      diagnostics.append(Diagnostic("\(error)", at: location))
+    }
+    return nil
+  }
+
+  /// Applies `layers` as one turn of a repetition.
+  mutating func applyRepeated(_ layers: [PlacedLayer], to x: Rows) throws(Diagnostic) -> Rows {
+    turns += 1
+    guard turns <= Limits.layers else { throw .tooManyLayers(at: location) }
+    let outer = repeated
+    repeated = (true, nil)
+    defer { repeated = outer }
+    return apply(layers, to: x)
+  }
+
+  /// Makes `name`, or the next free name like it, the scope of the parameters that follow.
+  private mutating func enter(_ name: String) {
+    layerName = name
+    if path.isEmpty, repeated.isOpen {
+      let number = repeated.number ?? layerCount
+      if repeated.number == nil { layerCount += 1 }
+      repeated.number = number
+      path = ["layers", "\(number)"]
+    }
+    var candidate = name
+    var count = 1
+    while !scopes.insert((path + [candidate]).joined(separator: ".")).inserted {
+      count += 1
+      candidate = "\(name)_\(count)"
+    }
+    path.append(candidate)
+  }
+
+  /// Returns the names of `layers`: a norm is called after the next layer that computes something, or
+  /// else after the last one (`post_norm` if that has a norm before it already).
+  private static func names(of layers: [any Layer]) -> [String] {
+    let isServed = layers.map { layer in
+      !(layer is any NormLayer || layer is any ContainerLayer || layer is Embedding
+        || layer is Head)
+    }
+    return layers.indices.map { index in
+      guard layers[index] is any NormLayer else { return layers[index].name }
+      if let next = layers.indices.first(where: { $0 > index && isServed[$0] }) {
+        return "\(layers[next].name)_norm"
+      }
+      guard let last = layers.indices.last(where: { isServed[$0] }) else { return "norm" }
+      let hasNormBefore = last > 0 && layers[last - 1] is any NormLayer
+      return "\(layers[last].name)_\(hasNormBefore ? "post_norm" : "norm")"
+    }
+  }
+
+  // MARK: Sources
+
+  /// Returns the function's input `name`, one i32 a token.
+  mutating func input(_ name: String) throws(Diagnostic) -> ValueID {
+    if let value = values["%\(name)"] { return value }
+    let type = ValueType.rows(.i32, .sequence, count: batch * sequence, width: 1)
+    let value = try add(.input(name), [], type: type)
+    values["%\(name)"] = value
+    return value
+  }
+
+  /// Returns the parameter `name` of this layer, which is declared by its first use.
+  ///
+  /// - Parameters:
+  ///   - shape: the shape of one modality's tensor, `[out, in]` for a matrix.
+  ///   - decays: whether weight decay applies; by default to matrices only.
+  ///   - component: what it belongs to; by default the custom component called like the layer.
+  public mutating func parameter(
+    _ name: String, shape: [Int], initialization: Initialization = .normal(0.02),
+    decays: Bool? = nil, component: Component? = nil
+  ) throws(Diagnostic) -> Parameter {
+    let component = component ?? .custom(layerName)
+    guard shape.allSatisfy({ (1...Limits.width).contains($0) }) else {
+      throw .badShape(of: name, shape, at: location)
+    }
+    let groups = model.untied.groups(of: component, modalities: model.modalities)
+    let declaration = ParameterDeclaration(
+      name: (path + [name]).joined(separator: "."), shape: shape,
+      groups: groups.map(model.groupNames), component: component.name,
+      initialization: initialization, decays: decays ?? (shape.count > 1))
+    return Parameter(value: try declare(declaration), groups: groups)
+  }
+
+  /// Returns the value of the parameter called `name` in the whole model, if something declared it.
+  func existingParameter(_ name: String) -> Parameter? {
+    values["@\(name)"].map { Parameter(value: $0, groups: nil) }
+  }
+
+  /// Returns the value of `declaration`, which is entered if it is new.
+  private mutating func declare(_ declaration: ParameterDeclaration) throws(Diagnostic) -> ValueID {
+    if let value = values["@\(declaration.name)"] {
+      guard parameters.contains(declaration) else {
+        throw .conflictingParameter(declaration.name, at: location)
+      }
+      return value
+    }
+    let value = try add(.parameter(declaration.name), [], type: declaration.type)
+    parameters.append(declaration)
+    values["@\(declaration.name)"] = value
+    return value
+  }
+
+  // MARK: Nodes
+
+  /// Appends an operation with one result.
+  mutating func add(
+    _ op: Op, _ operands: [ValueID], type: ValueType? = nil
+  ) throws(Diagnostic) -> ValueID {
+    do {
+      return try graph.add(op, operands, type: type, at: location)
+    } catch {
+      throw Diagnostic(error.description, at: location)
+    }
+  }
+
+  /// Appends an operation whose result is rows.
+  mutating func addRows(_ op: Op, _ operands: [ValueID]) throws(Diagnostic) -> Rows {
+    rows(of: try add(op, operands))
+  }
+
+  /// Returns `value` as rows.
+  mutating func rows(of value: ValueID) -> Rows {
+    Rows(value: value, type: graph.type(of: value))
+  }
+
+  /// Appends `op` for the rows `x`: by plan if `weights` are untied, with a routing of its own.
+  mutating func routed(
+    _ x: Rows, _ weights: Parameter, _ op: (Groups?) -> Op
+  ) throws(Diagnostic) -> Rows {
+    guard let groups = weights.groups else {
+      return try addRows(op(nil), [x.value, weights.value])
+    }
+    var plan = try add(.route(segments: model.modalities.count), [try input("modality")])
+    for segment in model.modalities.indices { plan = try add(.sync(segment: segment), [plan]) }
+    let grouped = try add(.gather, [x.value, plan])
+    let result = try add(op(groups), [grouped, weights.value, plan])
+    return try addRows(.scatter, [result, plan])
+  }
+}

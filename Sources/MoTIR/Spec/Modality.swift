@@ -1,0 +1,53 @@
+/// A kind of token that has weights of its own.
+///
+/// ```swift
+/// let text  = Modality("text", vocabulary: 0..<258)
+/// let image = Modality("image", vocabulary: 258..<1282, begin: 256, end: 257, attends: .withinSpan)
+/// ```
+public struct Modality: Sendable {
+  /// How the tokens of one span attend each other.
+  public enum Attending: Hashable, Sendable {
+    /// Each token sees itself and what stands before it.
+    case causal
+    /// The tokens of a span also see each other both ways.
+    case withinSpan
+  }
+
+  /// The name, as in names of parameters.
+  public let name: String
+  /// The token ids of the joint vocabulary that belong to it.
+  public let vocabulary: Range<Int>
+  /// The token id that opens a span of it.
+  public let begin: Int?
+  /// The token id that closes a span of it.
+  public let end: Int?
+  /// How the tokens of one span attend each other.
+  public let attends: Attending
+  /// Where the spec declares it.
+  let location: Location
+
+  /// Creates a modality of the token ids `vocabulary`.
+  ///
+  /// - Parameters:
+  ///   - begin: the id, of any modality, of the token that opens a span of this one.
+  ///   - end: the id of the token that closes a span.
+  public init(
+    _ name: String, vocabulary: Range<Int>, begin: Int? = nil, end: Int? = nil,
+    attends: Attending = .causal, file: String = #filePath, line: Int = #line,
+    column: Int = #column
+  ) {
+    self.name = name
+    self.vocabulary = vocabulary
+    self.begin = begin
+    self.end = end
+    self.attends = attends
+    self.location = Location(file: file, line: line, column: column)
+  }
+
+  /// What the module's header says of it.
+  var declaration: ModalityDeclaration {
+    ModalityDeclaration(
+      name: name, vocabulary: vocabulary, begin: begin, end: end,
+      attendsWithinSpan: attends == .withinSpan)
+  }
+}

@@ -1,0 +1,171 @@
+// What must hold of a model before a graph is built.
+
+/// The largest sizes that are accepted, so that no product of sizes overflows.
+enum Limits {
+  static let modalities = 8
+  static let width = 1 << 24
+  static let heads = 1 << 16
+  static let layers = 4096
+  static let sequence = 1 << 24
+  static let tokens = 1 << 28
+}
+
+extension Model {
+  /// Returns everything that is wrong with the model apart from its layers' sizes.
+  func problems(batch: Int, sequence: Int) -> [Diagnostic] {
+    sizeProblems(batch, sequence) + modalityProblems() + markerProblems() + untyingProblems()
+      + layerProblems() + objectiveProblems()
+  }
+
+  /// `true` iff a batch of these sizes can be built.
+  static func sizesAreSound(_ batch: Int, _ sequence: Int) -> Bool {
+    (1...Limits.tokens).contains(batch) && (1...Limits.sequence).contains(sequence)
+      && batch * sequence <= Limits.tokens
+  }
+
+  /// `true` iff the layers can be tried to find more errors.
+  var isBuildable: Bool {
+    (1...Limits.width).contains(width) && layerProblems().isEmpty
+      && modalities.allSatisfy {
+        $0.vocabulary.upperBound <= Limits.width && !$0.vocabulary.isEmpty
+      }
+  }
+
+  private func sizeProblems(_ batch: Int, _ sequence: Int) -> [Diagnostic] {
+    var errors: [Diagnostic] = []
+    if !Self.isIdentifier(name) { errors.append(.badName(name, of: "model", at: location)) }
+    if !(1...Limits.width).contains(width) {
+      errors.append(.outside("width", width, 1...Limits.width, at: location))
+    }
+    if !(1...Limits.tokens).contains(batch) {
+      errors.append(.outside("batch", batch, 1...Limits.tokens, at: location))
+    } else if !(1...Limits.sequence).contains(sequence) {
+      errors.append(.outside("sequence", sequence, 1...Limits.sequence, at: location))
+    } else if batch * sequence > Limits.tokens {
+      errors.append(
+        .outside("batch times sequence", batch * sequence, 1...Limits.tokens, at: location))
+    }
+    return errors
+  }
+
+  private func modalityProblems() -> [Diagnostic] {
+    var errors: [Diagnostic] = []
+    if modalities.isEmpty || modalities.count > Limits.modalities {
+      errors.append(
+        .outside("the number of modalities", modalities.count, 1...Limits.modalities, at: location))
+    }
+    for (index, modality) in modalities.enumerated() {
+      let (range, place) = (modality.vocabulary, modality.location)
+      if !Self.isIdentifier(modality.name) {
+        errors.append(.badName(modality.name, of: "modality", at: place))
+      }
+      if range.isEmpty || range.lowerBound < 0 || range.upperBound > Limits.width {
+        errors.append(.badVocabulary(modality.name, range, at: place))
+      }
+      for other in modalities[..<index] {
+        if other.name == modality.name {
+          errors.append(.nameTwice(modality.name, of: "modality", at: place))
+        }
+        if other.vocabulary.overlaps(range) {
+          errors.append(.overlap(other.name, other.vocabulary, modality.name, range, at: place))
+        }
+      }
+    }
+    return errors
+  }
+
+  private func markerProblems() -> [Diagnostic] {
+    var errors: [Diagnostic] = []
+    for modality in modalities {
+      for (word, marker) in [("begin", modality.begin), ("end", modality.end)] {
+        guard let marker else { continue }
+        if !modalities.contains(where: { $0.vocabulary.contains(marker) }) {
+          errors.append(.strayMarker(word, marker, of: modality.name, at: modality.location))
+        }
+      }
+      if (modality.begin == nil) != (modality.end == nil) {
+        errors.append(.loneMarker(of: modality.name, at: modality.location))
+      } else if let begin = modality.begin, begin == modality.end {
+        errors.append(.equalMarkers(begin, of: modality.name, at: modality.location))
+      }
+    }
+    return errors
+  }
+
+  private func untyingProblems() -> [Diagnostic] {
+    untied.merges.flatMap(\.modalities).filter { !contains($0) }.map {
+      .unknownModality($0.name, in: "untied", known: modalities.map(\.name), at: location)
+    }
+  }
+
+  private func layerProblems() -> [Diagnostic] {
+    var errors: [Diagnostic] = []
+    if !(layers.first?.layer is Embedding) {
+      errors.append(.noEmbedding(at: layers.first?.location ?? location))
+    }
+    if !(layers.last?.layer is Head) {
+      errors.append(.noHead(at: layers.last?.location ?? location))
+    }
+    for (index, placed) in layers.enumerated() {
+      if index > 0, placed.layer is Embedding {
+        errors.append(.misplaced("Embedding", "first", at: placed.location))
+      }
+      if index < layers.count - 1, placed.layer is Head {
+        errors.append(.misplaced("Head", "last", at: placed.location))
+      }
+      errors += (placed.layer as? any ContainerLayer)?.misplacedLayers ?? []
+    }
+    return errors
+  }
+
+  private func objectiveProblems() -> [Diagnostic] {
+    var errors: [Diagnostic] = []
+    if objectives.isEmpty { errors.append(.noObjective(at: location)) }
+    for (index, placed) in objectives.enumerated() {
+      let (objective, place) = (placed.objective, placed.location)
+      if !objective.name.split(separator: "+", omittingEmptySubsequences: false)
+        .allSatisfy({ Self.isIdentifier(String($0)) })
+      {
+        errors.append(.badName(objective.name, of: "objective", at: place))
+      }
+      if objectives[..<index].contains(where: { $0.objective.name == objective.name }) {
+        errors.append(.nameTwice(objective.name, of: "objective", at: place))
+      }
+      if !(objective.weight >= 0 && objective.weight.isFinite) {
+        errors.append(.badWeight(objective.weight, of: objective.name, at: place))
+      }
+      if objective.modalities.isEmpty { errors.append(.emptyObjective(at: place)) }
+      errors += objective.modalities.filter { !contains($0) }.map {
+        .unknownModality($0.name, in: "NextToken", known: modalities.map(\.name), at: place)
+      }
+    }
+    return errors
+  }
+
+  /// Returns an error for each custom component that is to be untied but that no layer has.
+  func unknownComponents(_ parameters: [ParameterDeclaration]) -> [Diagnostic] {
+    let standard: Set = ["attention", "feed_forward", "norm"]
+    let named = (untied.components ?? []) + untied.merges.flatMap { $0.components ?? [] }
+    return named.filter { component in
+      !standard.contains(component.name)
+        && !parameters.contains { $0.component == component.name }
+    }.map { .unknownComponent($0.name, at: location) }
+  }
+
+  /// `true` iff `modality` is one of the model's.
+  private func contains(_ modality: Modality) -> Bool {
+    modalities.contains { $0.name == modality.name }
+  }
+
+  /// `true` iff `name` can stand in names of parameters and files.
+  private static func isIdentifier(_ name: String) -> Bool {
+    guard let first = name.utf8.first, first != UInt8(ascii: "-") else { return false }
+    return name.utf8.count <= 64
+      && name.unicodeScalars.allSatisfy { scalar in
+        switch scalar {
+        case "a"..."z", "A"..."Z", "0"..."9", "_", "-": true
+        default: false
+        }
+      }
+  }
+}

@@ -1,0 +1,181 @@
+// What a spec can have wrong: one function a message.
+
+extension Diagnostic {
+  // MARK: Sizes
+
+  static func outside(
+    _ what: String, _ value: Int, _ range: ClosedRange<Int>, at place: Location?
+  ) -> Diagnostic {
+    let bound =
+      value < range.lowerBound ? "at least \(range.lowerBound)" : "at most \(range.upperBound)"
+    return Diagnostic("\(what) must be \(bound), and is \(value)", at: place)
+  }
+
+  static func tooSmall(_ value: Int, _ what: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "\(what) wants a count of at least 1, and has \(value)", at: place,
+      suggestion: "leave it out for none")
+  }
+
+  static func tooManyLayers(at place: Location?) -> Diagnostic {
+    Diagnostic("a model has at most \(Limits.layers) repeated layers", at: place)
+  }
+
+  static func badShape(of name: String, _ shape: [Int], at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "parameter '\(name)' has shape \(shape), but each size must be in 1...\(Limits.width)",
+      at: place)
+  }
+
+  static func badHidden(_ hidden: Int, width: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "FeedForward must have at least 1 and at most \(Limits.width) hidden channels, and has"
+        + " \(hidden)", at: place,
+      suggestion:
+        "hidden: \(width.multipliedReportingOverflow(by: 3).partialValue) is usual at width \(width)"
+    )
+  }
+
+  // MARK: Attention
+
+  static func badHeads(_ heads: Int, at place: Location?) -> Diagnostic {
+    Diagnostic("Attention wants 1...\(Limits.heads) heads, and has \(heads)", at: place)
+  }
+
+  static func badKeyValueHeads(_ count: Int, heads: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "\(heads) heads are no multiple of \(count) key/value heads", at: place,
+      suggestion: "each key/value head serves equally many heads: keyValueHeads must divide heads")
+  }
+
+  static func headsDoNotDivide(_ heads: Int, width: Int, at place: Location?) -> Diagnostic {
+    let near = (1...64).first { width.isMultiple(of: $0) && $0 >= heads }
+    return Diagnostic(
+      "\(heads) heads do not divide width \(width)", at: place,
+      suggestion: "\(near.map { "heads: \($0) does; or " } ?? "")set headWidth")
+  }
+
+  static func oddHeadWidth(_ width: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "rotary positions turn pairs of elements, but a head is \(width) wide", at: place,
+      suggestion: "take an even headWidth, or positions: .none")
+  }
+
+  static func badRotaryBase(_ base: Double, at place: Location?) -> Diagnostic {
+    Diagnostic("the base of rotary positions must be above 0, and is \(base)", at: place)
+  }
+
+  static func badEpsilon(_ epsilon: Double, at place: Location?) -> Diagnostic {
+    Diagnostic("a norm's epsilon must be 0 or above, and is \(epsilon)", at: place)
+  }
+
+  static func indivisible(
+    _ width: Int, by parts: Int, _ what: String, at place: Location?
+  ) -> Diagnostic {
+    Diagnostic("\(parts) \(what) do not divide rows of width \(width)", at: place)
+  }
+
+  // MARK: Layers
+
+  static func residualWidths(_ outer: Int, _ inner: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "Residual adds rows \(inner) wide to rows \(outer) wide", at: place,
+      suggestion: "let the last layer inside return rows of width \(outer)")
+  }
+
+  static func noEmbedding(at place: Location?) -> Diagnostic {
+    Diagnostic("the first layer must be Embedding", at: place, suggestion: "begin with Embedding()")
+  }
+
+  static func noHead(at place: Location?) -> Diagnostic {
+    Diagnostic("the last layer must be Head", at: place, suggestion: "end with Head()")
+  }
+
+  static func misplaced(_ layer: String, _ where: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "\(layer) stands only once in a model: \(`where`), outside Repeat and Residual", at: place)
+  }
+
+  static func conflictingParameter(_ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "parameter '\(name)' is declared twice, differently", at: place,
+      suggestion: "give the two operations different names")
+  }
+
+  static func unknownComponent(_ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "untied names the component '\(name)', but no layer has parameters of it", at: place,
+      suggestion: "a custom component is called like its layer")
+  }
+
+  // MARK: Names and modalities
+
+  static func badName(_ name: String, of what: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "'\(name.prefix(80))' is no name of a \(what)", at: place,
+      suggestion: "1 to 64 of the characters a-z, A-Z, 0-9, _ and -")
+  }
+
+  static func nameTwice(_ name: String, of what: String, at place: Location?) -> Diagnostic {
+    Diagnostic("there are two \(plural(what)) called '\(name)'", at: place)
+  }
+
+  private static func plural(_ word: String) -> String {
+    word.hasSuffix("y") ? "\(word.dropLast())ies" : "\(word)s"
+  }
+
+  static func unknownModality(
+    _ name: String, in what: String, known: [String], at place: Location?
+  ) -> Diagnostic {
+    Diagnostic(
+      "\(what) names the modality '\(name)', which the model does not have", at: place,
+      suggestion: "its modalities are \(known.joined(separator: ", "))")
+  }
+
+  static func badVocabulary(_ name: String, _ range: Range<Int>, at place: Location?) -> Diagnostic
+  {
+    Diagnostic(
+      "modality '\(name)' has the vocabulary \(range), which is empty or not within"
+        + " 0..<\(Limits.width)", at: place)
+  }
+
+  static func overlap(
+    _ a: String, _ aRange: Range<Int>, _ b: String, _ bRange: Range<Int>, at place: Location?
+  ) -> Diagnostic {
+    Diagnostic(
+      "the vocabularies of '\(a)' (\(aRange)) and '\(b)' (\(bRange)) overlap", at: place,
+      suggestion: "start '\(b)' at \(aRange.upperBound)")
+  }
+
+  static func strayMarker(
+    _ word: String, _ marker: Int, of name: String, at place: Location?
+  ) -> Diagnostic {
+    Diagnostic(
+      "the \(word) marker \(marker) of '\(name)' is in no modality's vocabulary", at: place,
+      suggestion: "markers are tokens too: widen the text's vocabulary to hold it")
+  }
+
+  static func loneMarker(of name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "modality '\(name)' has one marker only", at: place, suggestion: "give begin and end")
+  }
+
+  static func equalMarkers(_ marker: Int, of name: String, at place: Location?) -> Diagnostic {
+    Diagnostic("begin and end of '\(name)' are the same token \(marker)", at: place)
+  }
+
+  // MARK: Objectives
+
+  static func noObjective(at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "the model has no objective", at: place, suggestion: "objectives: { NextToken(on: text) }")
+  }
+
+  static func emptyObjective(at place: Location?) -> Diagnostic {
+    Diagnostic("NextToken names no modality", at: place)
+  }
+
+  static func badWeight(_ weight: Double, of name: String, at place: Location?) -> Diagnostic {
+    Diagnostic("the weight of objective '\(name)' must be 0 or above, and is \(weight)", at: place)
+  }
+}
