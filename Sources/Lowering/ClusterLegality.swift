@@ -1,0 +1,92 @@
+package import MoTIR
+
+/// The rules of what one kernel can execute: the only place that knows them.
+///
+/// A cluster is executed block by block: a kernel takes up to 64 rows through all of its nodes before
+/// it takes the next ones. Hence:
+/// 1. Every member works row by row, moves rows, or sums them up (`admits`).
+/// 2. All members have the same number of rows, and inside the kernel the same order. Gather is an
+///    entry: what it reads is in another order, so that nobody inside may define it. Scatter is an
+///    exit: nobody inside may read its result.
+/// 3. A sum over rows is complete after the last block only: nobody inside may read it.
+/// 4. At most one member is a matrix multiplication: its block shape is the kernel's.
+/// 5. Members that read a plan read the same one: blocks do not cross its segments.
+/// 6. No value leaves the cluster and comes back: kernels run one after the other.
+package struct ClusterLegality {
+  /// The graph whose nodes are judged.
+  private let graph: Graph
+
+  /// Creates the judge of `graph`.
+  package init(_ graph: Graph) { self.graph = graph }
+
+  /// `true` iff `node` can be a member of a cluster at all.
+  package func admits(_ node: Node) -> Bool {
+    guard let first = node.operands.first, graph.type(of: first).isRows else { return false }
+    return node.op.isTokenwise || node.op.movesRows || node.op.sumsRows
+  }
+
+  /// Returns why `members` cannot be one cluster by rules 1 to 5, or `nil` if they can.
+  package func objection(to members: [NodeID]) -> String? {
+    var seen = Facts()
+    for id in members {
+      let node = graph[id]
+      guard admits(node) else { return "\(node.op.mnemonic) does not work row by row" }
+      if let objection = seen.add(node, in: graph) { return objection }
+    }
+    let inside = Set(members)
+    for id in members {
+      for operand in graph[id].operands {
+        let source = graph.values[operand.index].definition
+        guard inside.contains(source) else { continue }
+        if graph[id].op == .gather { return "gather reads rows that the cluster computes" }
+        let op = graph[source].op
+        if op == .scatter || op.sumsRows {
+          return "\(graph[id].op.mnemonic) reads a \(op.mnemonic) of the cluster"
+        }
+      }
+    }
+    return nil
+  }
+
+  /// Returns what is wrong with the clusters of the graph, rule 6 included.
+  package func violations() -> [String] {
+    var found: [String] = []
+    for (number, members) in graph.clusters() {
+      if let objection = objection(to: members) { found.append("cluster \(number): \(objection)") }
+    }
+    do { _ = try Condensation(graph) } catch { found.append("\(error)") }
+    return found
+  }
+
+  /// What the members seen so far have in common.
+  private struct Facts {
+    var rows: ValueType?
+    var plan: ValueID?
+    var hasMatmul = false
+
+    /// Adds a member; returns why it does not go with those before.
+    mutating func add(_ node: Node, in graph: Graph) -> String? {
+      // A width of 1 makes types of the same rows equal.
+      let own = graph.type(of: node.op == .gather ? node.results[0] : node.operands[0]).withWidth(1)
+      if let rows, rows != own { return "\(own) and \(rows) are not the same rows" }
+      rows = own
+      if let next = graph.plan(of: node) {
+        if let plan, plan != next { return "the members read two plans" }
+        plan = next
+      }
+      if node.op.traits.contains(.matmul) {
+        if hasMatmul { return "two members are matrix multiplications" }
+        hasMatmul = true
+      }
+      return nil
+    }
+  }
+}
+
+extension Op {
+  /// `true` iff the op puts rows into another order.
+  var movesRows: Bool { self == .gather || self == .scatter }
+
+  /// `true` iff the op adds up rows, block by block.
+  var sumsRows: Bool { if case .columnSum = self { true } else { false } }
+}
