@@ -1,0 +1,84 @@
+package import MoTIR
+
+/// The tensors of a safetensors file. Their bytes stay in the file until they are read.
+package struct SafetensorsReader {
+  /// The path, for messages.
+  package let path: String
+  /// The names of the tensors, in the order of their bytes.
+  package let names: [String]
+  /// The free text that the file carries, in its order.
+  package let metadata: [(key: String, value: String)]
+  private let tensors: [String: Tensor]
+
+  /// Opens the file at `path` and checks all of it except for the numbers in the tensors.
+  ///
+  /// - Throws: `Diagnostic` with the rule of the format that the file breaks.
+  package init(path: String) throws(Diagnostic) {
+    let file = try MappedFile(path: path)
+    do throws(Diagnostic) {
+      let header = try SafetensorsHeader(file: file.bytes)
+      self.path = path
+      names = header.entries.map(\.name)
+      metadata = header.metadata
+      var tensors: [String: Tensor] = [:]
+      for entry in header.entries {
+        tensors[entry.name] = Tensor(
+          name: entry.name, format: entry.format, shape: entry.shape,
+          storage: UnsafeRawBufferPointer(rebasing: file.bytes[entry.bytes]), owner: file)
+      }
+      self.tensors = tensors
+    } catch {
+      throw Diagnostic("\(path): \(error.message)", suggestion: error.suggestion)
+    }
+  }
+
+  /// Returns the tensor called `name`, or `nil` if the file has none.
+  package func tensor(_ name: String) -> Tensor? { tensors[name] }
+
+  /// All tensors, in the order of their bytes.
+  package var all: [Tensor] { names.compactMap { tensors[$0] } }
+
+  /// Returns the weights that a model expects, in its order.
+  ///
+  /// The file must hold these and no other tensors, in these shapes, as F32, BF16 or F16, and every
+  /// number must be finite.
+  ///
+  /// - Throws: `Diagnostics` with every tensor that is missing, unexpected, misshapen, or wrong.
+  package func load(
+    expected: [(name: String, shape: [Int])]
+  ) throws(Diagnostics) -> [Tensor] {
+    var problems: [Diagnostic] = []
+    var result: [Tensor] = []
+    for (name, shape) in expected {
+      guard let tensor = tensors[name] else {
+        problems.append(Diagnostic("\(path): tensor \(quoted(name)) \(shape) is missing"))
+        continue
+      }
+      problems += check(tensor, shape: shape)
+      result.append(tensor)
+    }
+    let known = Set(expected.map(\.name))
+    for tensor in all where !known.contains(tensor.name) {
+      problems.append(
+        Diagnostic("\(path): the model has no tensor \(quoted(tensor.name)) \(tensor.shape)"))
+    }
+    guard problems.isEmpty else { throw Diagnostics(problems) }
+    return result
+  }
+
+  /// Returns what keeps `tensor` from being a weight of `shape`.
+  private func check(_ tensor: Tensor, shape: [Int]) -> [Diagnostic] {
+    let place = "\(path): tensor \(quoted(tensor.name))"
+    guard tensor.shape == shape else {
+      return [Diagnostic("\(place) has shape \(tensor.shape), but the model wants \(shape)")]
+    }
+    guard [.f32, .bf16, .f16].contains(tensor.format) else {
+      return [
+        Diagnostic(
+          "\(place) holds \(tensor.format.rawValue), but weights are F32, BF16 or F16")
+      ]
+    }
+    guard let index = tensor.firstNonFinite() else { return [] }
+    return [Diagnostic("\(place) is not finite at \(tensor.position(index))")]
+  }
+}

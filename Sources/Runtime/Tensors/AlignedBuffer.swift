@@ -1,0 +1,57 @@
+internal import Glibc
+internal import MoTIR
+
+/// Zeroed memory straight from the system, at an alignment that suits vector code.
+///
+/// Large buffers begin at a multiple of 2 MiB and ask for huge pages, which spares address
+/// translation in kernels that walk through gigabytes.
+package final class AlignedBuffer {
+  /// The size of a huge page.
+  private static let hugePage = 2 << 20
+
+  /// The memory; empty for 0 bytes.
+  package let bytes: UnsafeMutableRawBufferPointer
+  private let mapping: UnsafeMutableRawPointer?
+  private let mappedCount: Int
+
+  /// Creates a buffer of `count` elements of `stride` bytes, all 0.
+  ///
+  /// - Throws: `Diagnostic` if the size is negative, overflows, or the system has not that much.
+  package init(count: Int, stride: Int = 1) throws {
+    let (size, overflow) = count.multipliedReportingOverflow(by: stride)
+    guard count >= 0, stride > 0, !overflow, size <= Int.max - 2 * Self.hugePage else {
+      throw Diagnostic(
+        "a buffer of \(count) elements of \(stride) bytes is larger than memory can be")
+    }
+    guard size > 0 else {
+      mapping = nil
+      mappedCount = 0
+      bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    let slack = size >= Self.hugePage ? Self.hugePage : 0
+    let mapped = mmap(
+      nil, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let mapped, mapped != MAP_FAILED else {
+      throw Diagnostic(
+        "the system has no \(size) bytes of memory left",
+        suggestion: "choose a smaller batch or model")
+    }
+    mapping = mapped
+    mappedCount = size + slack
+    let start = slack > 0 ? mapped.alignedUp(toMultipleOf: slack) : mapped
+    if slack > 0 { madvise(start, size, MADV_HUGEPAGE) }
+    bytes = UnsafeMutableRawBufferPointer(start: start, count: size)
+  }
+
+  deinit {
+    if let mapping { munmap(mapping, mappedCount) }
+  }
+}
+
+extension UnsafeMutableRawPointer {
+  /// Returns the first address from here on that is a multiple of `alignment`, a power of two.
+  fileprivate func alignedUp(toMultipleOf alignment: Int) -> UnsafeMutableRawPointer {
+    self + (alignment - Int(bitPattern: self) & (alignment - 1)) & (alignment - 1)
+  }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import MoTIR
+import Testing
+
+@testable import Runtime
+
+@Suite struct SafetensorsTests {
+  @Test func tensorsComeBack() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.safetensors")
+    let tensors = [
+      try Tensor(name: "b\"\\é", format: .u8, shape: [3], bytes: [1, 2, 3]),
+      try Tensor(name: "scalar", shape: [], floats: [2.5]),
+      try Tensor(name: "a", shape: [2, 3], floats: [1, 2, 3, 4, 5, 6]),
+      try Tensor(name: "empty", shape: [0, 4], floats: [Float]()),
+    ]
+    #expect(throws: Never.self) {
+      try SafetensorsWriter.write(
+        tensors, metadata: ["z": "1", "a": "\u{1}\"é"], to: path)
+    }
+    let reader = try SafetensorsReader(path: path)
+    #expect(reader.names == ["a", "empty", "scalar", "b\"\\é"])
+    #expect(reader.metadata.map(\.key) == ["a", "z"])
+    #expect(reader.metadata.map(\.value) == ["\u{1}\"é", "1"])
+    #expect(try reader.tensor("a")?.floats() == [1, 2, 3, 4, 5, 6])
+    #expect(try reader.tensor("scalar")?.floats() == [2.5])
+    #expect(reader.tensor("empty")?.count == 0)
+    #expect(reader.tensor("absent") == nil)
+    let first = try Data(contentsOf: URL(fileURLWithPath: path))
+    try SafetensorsWriter.write(
+      tensors.reversed(), metadata: ["a": "\u{1}\"é", "z": "1"], to: path)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == first)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 1)
+  }
+
+  @Test func badWritesLeaveTheOldFile() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write([1, 2, 3], to: "old")
+    let tensor = try Tensor(name: "a", shape: [1], floats: [1])
+    #expect(throws: Diagnostic.self) { try SafetensorsWriter.write([tensor, tensor], to: path) }
+    #expect(throws: Diagnostic.self) {
+      try SafetensorsWriter.write([tensor.renamed("")], to: path)
+    }
+    #expect(throws: Diagnostic.self) {
+      try SafetensorsWriter.write([tensor.renamed("line\nbreak")], to: path)
+    }
+    #expect(throws: Diagnostic.self) {
+      try SafetensorsWriter.write([tensor], to: folder.file("absent/file"))
+    }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1, 2, 3]))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["old"])
+  }
+
+  @Test func loadingIsStrict() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("w.safetensors")
+    try SafetensorsWriter.write(
+      [
+        try Tensor(name: "good", shape: [2], floats: [1, 2]),
+        try Tensor(name: "wide", shape: [3], floats: [1, 2, 3]),
+        try Tensor(name: "extra", shape: [1], floats: [1]),
+        try Tensor(name: "whole", shape: [1], integers: [1]),
+        try Tensor(name: "nan", shape: [2, 2], floats: [1, 2, 3, .nan]),
+      ], to: path)
+    let reader = try SafetensorsReader(path: path)
+    #expect(throws: Diagnostics.self) { try reader.load(expected: [("good", [2])]) }
+    do {
+      _ = try reader.load(expected: [
+        ("absent", [1]), ("good", [2]), ("wide", [2]), ("whole", [1]), ("nan", [2, 2]),
+      ])
+      Issue.record("nothing was thrown")
+    } catch {
+      let text = error.description
+      #expect(error.all.count == 5)
+      #expect(text.contains("'absent' [1] is missing"))
+      #expect(text.contains("'wide' has shape [3], but the model wants [2]"))
+      #expect(text.contains("no tensor 'extra'"))
+      #expect(text.contains("'whole' holds I32"))
+      #expect(text.contains("'nan' is not finite at [1, 1]"))
+    }
+    try SafetensorsWriter.write([try Tensor(name: "w", shape: [2], floats: [1, 2])], to: path)
+    let weights = try SafetensorsReader(path: path).load(expected: [("w", [2])])
+    #expect(try weights[0].floats() == [1, 2])
+  }
+}
