@@ -69,7 +69,7 @@ struct OperandTypes {
 
   /// Returns tokens and segments of operand `index`, which is a plan.
   func plan(_ index: Int) throws(TypingError) -> (tokens: Int, segments: Int) {
-    guard index < types.count, case .plan(let tokens, let segments) = types[index] else {
+    guard types.indices.contains(index), case .plan(let tokens, let segments) = types[index] else {
       throw error("operand \(index + 1) is not a plan")
     }
     return (tokens, segments)

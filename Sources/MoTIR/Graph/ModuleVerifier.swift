@@ -1,0 +1,293 @@
+// The invariants of a module, beyond those of each graph (GraphVerifier.swift):
+// 1. batch and sequence are at least 1, and a batch has at most 2^31 − 1 tokens.
+// 2. There are at most 8 modalities, with names of their own; a vocabulary is not empty, starts at 0
+//    or above, and shares no token with another one; markers are token ids.
+// 3. Parameters have names of their own and legal types. The groups of an untied parameter hold every
+//    modality once and nothing else. The deviation of a normal start is finite and not negative.
+// 4. Objectives have names of their own, name existing modalities, each once, and have a finite weight.
+// 5. Functions have names of their own.
+// 6. A parameter node names a parameter of the header and has its type.
+// 7. An input is one of `Module.inputs`, i32[T=tokens, 1] (or by plan i32[R=tokens, 1]), or `plan`.
+// 8. All values with rows have one row a token of the batch. A plan has all tokens and a segment for
+//    each modality.
+// 9. A routed op that reads a parameter maps segments to groups as the parameter declares.
+// 10. An attention's batch is the module's batch.
+
+extension Module {
+  /// The inputs with one number a token.
+  package static let inputs = [
+    "tokens", "modality", "targets", "positions", "documents", "segments",
+  ]
+
+  /// Returns what is wrong with the module; nothing if it is sound.
+  package func verify() -> [Diagnostic] { verify(places: nil) }
+
+  /// Returns what is wrong with the module, at its places in the text.
+  func verify(places: SourcePlaces?) -> [Diagnostic] {
+    var verifier = ModuleVerifier(self, places)
+    verifier.run()
+    return verifier.diagnostics
+  }
+}
+
+/// Checks the invariants of one module.
+private struct ModuleVerifier {
+  var diagnostics: [Diagnostic] = []
+
+  private let module: Module
+  private let places: SourcePlaces?
+  private var groupMaps: [String: [Int]] = [:]
+  private var types: [String: ValueType] = [:]
+
+  init(_ module: Module, _ places: SourcePlaces?) {
+    self.module = module
+    self.places = places
+  }
+
+  private mutating func report(_ message: String, at place: Location?, help: String? = nil) {
+    guard diagnostics.count < IRLimits.errors else { return }
+    diagnostics.append(Diagnostic(message, at: place, suggestion: help))
+  }
+
+  private mutating func checkName(_ name: String, _ what: String, at place: Location?) {
+    if let violation = nameViolation(name) { report("\(what): \(violation)", at: place) }
+  }
+
+  /// Checks all invariants; the header's first, since the functions' rest on them.
+  mutating func run() {
+    checkSizes()
+    checkModalities()
+    guard diagnostics.isEmpty else { return }
+    checkParameters()
+    checkObjectives()
+    guard diagnostics.isEmpty else { return }
+    var names: Set<String> = []
+    for (index, function) in module.functions.enumerated() {
+      let place = places?.functions[index].function
+      checkName(function.name, "a function", at: place)
+      if !names.insert(function.name).inserted {
+        report("a second function called `@\(function.name)`", at: place)
+      }
+      check(function, places?.functions[index])
+    }
+  }
+
+  // MARK: Header
+
+  private mutating func checkSizes() {
+    checkName(module.name, "the module", at: places?.module)
+    let (tokens, overflow) = module.batch.multipliedReportingOverflow(by: module.sequence)
+    guard module.batch >= 1, module.sequence >= 1, !overflow, tokens <= IRLimits.tokens else {
+      return report(
+        "a batch of \(module.batch) sequences of \(module.sequence) tokens, and 1 to "
+          + "\(IRLimits.tokens) tokens are allowed", at: places?.module)
+    }
+  }
+
+  private mutating func checkModalities() {
+    let modalities = module.modalities
+    guard modalities.count <= IRLimits.modalities else {
+      return report(
+        "\(modalities.count) modalities, and at most \(IRLimits.modalities) are allowed",
+        at: places?.modalities[IRLimits.modalities])
+    }
+    for (index, modality) in modalities.enumerated() {
+      let place = places?.modalities[index]
+      let ids = modality.vocabulary
+      checkName(modality.name, "a modality", at: place)
+      if ids.isEmpty || ids.lowerBound < 0 || ids.upperBound > IRLimits.tokens {
+        report(
+          "modality \(quoted(modality.name)) has the vocabulary \(rangeText(ids)), which "
+            + (ids.isEmpty ? "holds no token" : "is not within 0..<\(IRLimits.tokens)"), at: place,
+          help: "give it a range of token ids such as 0..<258")
+      }
+      for marker in [modality.begin, modality.end] {
+        if let marker, !(0..<IRLimits.tokens).contains(marker) {
+          report("modality \(quoted(modality.name)) has the marker \(marker)", at: place)
+        }
+      }
+      for other in modalities[..<index] { check(modality, against: other, at: place) }
+    }
+  }
+
+  private mutating func check(
+    _ modality: ModalityDeclaration, against other: ModalityDeclaration, at place: Location?
+  ) {
+    let (ids, others) = (modality.vocabulary, other.vocabulary)
+    if modality.name == other.name {
+      report("a second modality called \(quoted(modality.name))", at: place)
+    } else if ids.overlaps(others) {
+      let both = ids.clamped(to: others)
+      report(
+        "the vocabularies of \(quoted(other.name)) (\(rangeText(others))) and "
+          + "\(quoted(modality.name)) (\(rangeText(ids))) share the tokens \(rangeText(both)); "
+          + "a token belongs to one modality", at: place,
+        help: ids.lowerBound >= others.lowerBound
+          ? "start the vocabulary of \(quoted(modality.name)) at \(others.upperBound)"
+          : "end the vocabulary of \(quoted(modality.name)) at \(others.lowerBound)")
+    }
+  }
+
+  private mutating func checkParameters() {
+    for (index, parameter) in module.parameters.enumerated() {
+      let place = places?.parameters[index]
+      checkName(parameter.name, "a parameter", at: place)
+      checkName(parameter.component, "the component of `@\(parameter.name)`", at: place)
+      if let violation = parameter.type.violation {
+        report("parameter `@\(parameter.name)` is \(violation)", at: place)
+      }
+      if types.updateValue(parameter.type, forKey: parameter.name) != nil {
+        report("a second parameter called `@\(parameter.name)`", at: place)
+      }
+      if case .normal(let deviation) = parameter.initialization,
+        !(deviation.isFinite && deviation >= 0)
+      {
+        report("`@\(parameter.name)` starts with the deviation \(deviation)", at: place)
+      }
+      if let groups = parameter.groups { check(groups, of: parameter, at: place) }
+    }
+  }
+
+  private mutating func check(
+    _ groups: [[String]], of parameter: ParameterDeclaration, at place: Location?
+  ) {
+    let named = groups.flatMap { $0 }
+    for name in named where !module.modalities.contains(where: { $0.name == name }) {
+      report(
+        "`@\(parameter.name)` has a group of modality \(quoted(name)), which is not declared",
+        at: place, help: suggestion(for: name, among: module.modalities.map(\.name)))
+    }
+    let map = module.modalities.compactMap { modality in
+      groups.firstIndex { $0.contains(modality.name) }
+    }
+    guard map.count == module.modalities.count, named.count == map.count,
+      groups.allSatisfy({ !$0.isEmpty })
+    else {
+      return report(
+        "the groups of `@\(parameter.name)` do not hold every modality exactly once", at: place)
+    }
+    groupMaps[parameter.name] = map
+  }
+
+  private mutating func checkObjectives() {
+    var names: Set<String> = []
+    for (index, objective) in module.objectives.enumerated() {
+      let place = places?.objectives[index]
+      checkName(objective.name, "an objective", at: place)
+      if !names.insert(objective.name).inserted {
+        report("a second objective called \(quoted(objective.name))", at: place)
+      }
+      if !objective.weight.isFinite {
+        report(
+          "objective \(quoted(objective.name)) has the weight \(objective.weight)", at: place)
+      }
+      if objective.modalities.isEmpty
+        || Set(objective.modalities).count != objective.modalities.count
+      {
+        report("objective \(quoted(objective.name)) wants modalities, each once", at: place)
+      }
+      for name in objective.modalities
+      where !module.modalities.contains(where: { $0.name == name }) {
+        report(
+          "objective \(quoted(objective.name)) is on modality \(quoted(name)), which is not declared",
+          at: place, help: suggestion(for: name, among: module.modalities.map(\.name)))
+      }
+    }
+  }
+
+  // MARK: Functions
+
+  private mutating func check(_ function: Function, _ places: SourcePlaces.Function?) {
+    var verifier = GraphVerifier(function.graph, function: function.name, places: places)
+    verifier.run()
+    if verifier.diagnostics.isEmpty {
+      for id in function.graph.nodeIDs {
+        let node = function.graph[id]
+        for violation in violations(of: node, in: function.graph) {
+          verifier.report(violation.message, at: id, help: violation.suggestion)
+        }
+      }
+    }
+    diagnostics += verifier.diagnostics.prefix(max(0, IRLimits.errors - diagnostics.count))
+  }
+
+  /// Returns how `node` breaks rules 6 to 10.
+  private func violations(of node: Node, in graph: Graph) -> [Diagnostic] {
+    var found: [Diagnostic] = []
+    for result in node.results {
+      if let message = sizeViolation(graph.type(of: result)) { found.append(Diagnostic(message)) }
+    }
+    if case .parameter(let name) = node.op {
+      found += violations(ofParameter: name, node, graph)
+    } else if case .input(let name) = node.op {
+      found += violations(ofInput: name, node, graph)
+    }
+    return found + batchViolations(node.op) + groupViolations(of: node, in: graph)
+  }
+
+  private func batchViolations(_ op: Op) -> [Diagnostic] {
+    let batch: Int
+    if case .attention(let attention) = op {
+      batch = attention.batch
+    } else if case .attentionGradient(let attention) = op {
+      batch = attention.batch
+    } else {
+      return []
+    }
+    if batch == module.batch { return [] }
+    return [Diagnostic("its batch is \(batch), and the module's is \(module.batch)")]
+  }
+
+  private func sizeViolation(_ type: ValueType) -> String? {
+    switch type {
+    case .tensor: return nil
+    case .rows(_, _, let count, _):
+      if count == module.tokens { return nil }
+      return "\(type) has \(count) rows, and the batch has \(module.tokens) tokens"
+    case .plan(let tokens, let segments):
+      if tokens == module.tokens, segments == module.modalities.count { return nil }
+      return "\(type) is not of the batch's \(module.tokens) tokens and "
+        + "\(module.modalities.count) modalities"
+    }
+  }
+
+  private func violations(
+    ofParameter name: String, _ node: Node, _ graph: Graph
+  ) -> [Diagnostic] {
+    guard let declared = types[name] else {
+      return [Diagnostic("the module declares no parameter `@\(name)`")]
+    }
+    let found = graph.type(of: node.results[0])
+    if found == declared { return [] }
+    return [Diagnostic("`@\(name)` is \(found), and the module declares \(declared)")]
+  }
+
+  private func violations(ofInput name: String, _ node: Node, _ graph: Graph) -> [Diagnostic] {
+    let type = graph.type(of: node.results[0])
+    if name == "plan" {
+      if case .plan = type { return [] }
+      return [Diagnostic("\"plan\" is \(type), and not a plan")]
+    }
+    guard Module.inputs.contains(name) else {
+      return [
+        Diagnostic(
+          "no input is called \(quoted(name))",
+          suggestion: suggestion(for: name, among: Module.inputs + ["plan"])
+            ?? "inputs are \((Module.inputs + ["plan"]).joined(separator: ", "))")
+      ]
+    }
+    if case .rows(.i32, _, _, 1) = type { return [] }
+    return [Diagnostic("\(quoted(name)) is \(type), and not i32[T=\(module.tokens), 1]")]
+  }
+
+  private func groupViolations(of node: Node, in graph: Graph) -> [Diagnostic] {
+    guard let groups = node.op.groups else { return [] }
+    return node.operands.compactMap { operand in
+      guard case .parameter(let name) = graph.definition(of: operand).op,
+        let declared = groupMaps[name], declared != groups.ofSegment
+      else { return nil }
+      return Diagnostic(
+        "`groups` is \(groups.ofSegment), and the groups of `@\(name)` make it \(declared)")
+    }
+  }
+}

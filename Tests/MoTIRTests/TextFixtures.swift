@@ -1,0 +1,132 @@
+/// Small modules in canonical text that together use every op, label, attribute and suffix.
+enum TextFixtures {
+  /// All texts.
+  static let all = [routing, attention, elementwise, losses]
+
+  /// Routing, linear maps, norms and channels, routed and tied.
+  static let routing = """
+    module @routing batch 2 sequence 4 {
+      modality "text" 0..<10
+      modality "image" 10..<20 begin 8 end 9 attends_within_span
+      parameter @embedding.weight : f32[20, 8] component "embedding" init normal(0.02) decay
+      parameter @gain.weight : f32[4] by "text", "image" component "norm" init ones
+      parameter @q.weight : f32[8, 8] by "text", "image" component "attention" init normal(0.02) decay
+      parameter @k.weight : f32[4, 8] by "text", "image" component "attention" init normal(1e-05) decay
+      parameter @shared.weight : f32[6, 8] component "attention" init zeros
+      parameter @bias.weight : f32[8] by "text" + "image" component "attention" init zeros
+      func @routed {
+        %0 = input "tokens" : i32[T=8, 1] at "a model.swift-spec":8:3
+        %1 = embed %0, @embedding.weight : f32[T=8, 8] at "a model.swift-spec":8:3
+        %2 = input "modality" : i32[T=8, 1]
+        %3 = route %2 into 2 : plan[8, 2]
+        %4 = sync %3 segment 1 : plan[8, 2]
+        %5 = gather %1 by %4 : f32[R=8, 8]
+        %6 = rms_norm %5 gain @gain.weight by %4 groups [0, 1] heads 2 epsilon 1e-05 : f32[R=8, 8] in #2
+        %7, %8 = linear %6, @q.weight, @k.weight by %4 groups [0, 1] : f32[R=8, 8], f32[R=8, 4] in #2
+        %9 = channel_add %7, @bias.weight by %4 groups [0, 0] : f32[R=8, 8] in #2 at "b":1:2
+        %10 = channel_multiply %9, @bias.weight by %4 groups [0, 0] : f32[R=8, 8]
+        %11 = column_sum %10 by %4 groups [0, 1] parts 2 : f32[2, 4]
+        %12 = linear.input_gradient %7, @q.weight, %8, @k.weight by %4 groups [0, 1] : f32[R=8, 8]
+        %13, %14 = linear.weight_gradient %12, %7, %8 by %4 groups [0, 1] : f32[2, 8, 8], f32[2, 4, 8]
+        %15 = rms_norm.gradient %5, %12 gain @gain.weight by %4 groups [0, 1] heads 2 epsilon 1e-05 : f32[R=8, 8]
+        %16 = scatter %15 by %4 : f32[T=8, 8]
+        %17 = input "targets" by %4 : i32[R=8, 1]
+        %18 = input "plan" : plan[8, 2]
+        return
+          %16 as "x",
+          %11 as "grad.bias",
+          @q.weight as "weight",
+          %14 as "a \\"quoted\\" name"
+      }
+      func @tied {
+        %0 = input "tokens" : i32[T=8, 1]
+        %1 = embed %0, @embedding.weight : f32[T=8, 8]
+        %2 = rms_norm %1 epsilon 0.0 : f32[T=8, 8]
+        %3 = layer_norm %2 heads 4 epsilon 1e-06 : f32[T=8, 8]
+        %4 = layer_norm.gradient %2, %3 heads 4 epsilon 1e-06 : f32[T=8, 8]
+        %5 = linear %4, @shared.weight : f32[T=8, 6]
+        %6 = column_sum %5 : f32[6]
+        return
+      }
+    }
+
+    """
+
+  /// Rotary embedding and attention with all operands.
+  static let attention = """
+    module @"an attention" batch 2 sequence 4 {
+      modality "text" 0..<10
+      parameter @x.weight : f32[10, 16] component "embedding" init normal(0.02)
+      func @attention {
+        %0 = input "tokens" : i32[T=8, 1]
+        %1 = embed %0, @x.weight : f32[T=8, 16]
+        %2 = input "positions" : i32[T=8, 1]
+        %3 = rotary %1, %2 heads 4 base 10000.0 layout interleaved : f32[T=8, 16]
+        %4 = rotary %3, %2 heads 4 base 500000.5 layout half inverse : f32[T=8, 16]
+        %5 = input "documents" : i32[T=8, 1]
+        %6 = input "segments" : i32[T=8, 1]
+        %7, %8 = attention %3, %4, %1 documents %5 segments %6 batch 2 heads 4 key_value_heads 4 causal : f32[T=8, 16], f32[T=8, 4]
+        %9, %10 = attention %3, %4, %1 segments %6 batch 2 heads 4 key_value_heads 4 : f32[T=8, 16], f32[T=8, 4]
+        %11, %12, %13 = attention.gradient %3, %4, %1, %7, %8, %9 documents %5 segments %6 batch 2 heads 4 key_value_heads 4 causal : f32[T=8, 16], f32[T=8, 16], f32[T=8, 16] in #0
+        return %11 as "dq", %12 as "dk", %13 as "dv"
+      }
+    }
+
+    """
+
+  /// Elementwise ops and sums.
+  static let elementwise = """
+    module @elementwise batch 1 sequence 2 {
+      modality "text" 0..<10
+      func @f {
+        %0 = constant -0.5 : f32[T=2, 4]
+        %1 = constant 1e+300 : f32[]
+        %2 = negate %0 : f32[T=2, 4]
+        %3 = exp %2 : f32[T=2, 4]
+        %4 = log %3 : f32[T=2, 4]
+        %5 = sqrt %4 : f32[T=2, 4]
+        %6 = rsqrt %5 : f32[T=2, 4]
+        %7 = sigmoid %6 : f32[T=2, 4]
+        %8 = tanh %7 : f32[T=2, 4]
+        %9 = silu %8 : f32[T=2, 4]
+        %10 = gelu %9 : f32[T=2, 4]
+        %11 = relu %10 : f32[T=2, 4]
+        %12 = step %11 : f32[T=2, 4]
+        %13 = add %12, %11 : f32[T=2, 4]
+        %14 = subtract %13, %1 : f32[T=2, 4]
+        %15 = row_sum %14 : f32[T=2, 1]
+        %16 = multiply %14, %15 : f32[T=2, 4]
+        %17 = divide %16, %1 : f32[T=2, 4]
+        %18 = sum %17 : f32[]
+        return %18 as "loss"
+      }
+    }
+
+    """
+
+  /// Embedding, head and losses.
+  static let losses = """
+    module @losses batch 1 sequence 2 {
+      modality "text" 0..<10
+      modality "image" 10..<12
+      modality "speech" 20..<30
+      parameter @head.weight : f32[30, 4] component "head" init normal(0.02)
+      objective "text" on "text" weight 1.0
+      objective "rest" on "image", "speech" weight 0.25
+      func @loss {
+        %0 = input "tokens" : i32[T=2, 1]
+        %1 = input "targets" : i32[T=2, 1]
+        %2 = embed %0, @head.weight : f32[T=2, 4]
+        %3 = linear %2, @head.weight : f32[T=2, 30]
+        %4 = cross_entropy %3, %1 : f32[T=2, 1]
+        %5 = token_weights %1 ranges [10..<12, 20..<30] : f32[T=2, 1]
+        %6 = cross_entropy.gradient %3, %1, %5 : f32[T=2, 30]
+        %7 = head_loss %2, @head.weight, %1 : f32[T=2, 1]
+        %8, %9, %10 = head_loss.gradient %2, @head.weight, %1, %7 : f32[T=2, 1], f32[T=2, 4], f32[30, 4]
+        %11 = embed.gradient %0, %9 vocabulary 30 : f32[30, 4]
+        return %4 as "loss", %11 as "grad.head.weight"
+      }
+    }
+
+    """
+}
