@@ -23,25 +23,37 @@ extension Parser {
     body = Body()
     let name = try expect(.symbol, "the function's name, such as `@loss`").text
     try expect("{")
-    while !isNext("return") {
-      if token.kind == .end || isNext("}") || isNext("func") {
-        throw expected("a statement or `return`")
-      }
-      if gaveUp { return }
-      statement()
+    do throws(Diagnostic) {
+      try statements()
+      try expect("}")
+    } catch {
+      if !body.readsBroken { report(error) }
+      skip { token in (Self.declarations + ["}"]).contains { token.isWord($0) } }
+      _ = try take("}")
+      return
     }
-    try advance()
-    if !isNext("}") { try outputs() }
-    try expect("}")
     header.functions.append(Function(name: name, graph: body.graph))
     places.functions.append(
       SourcePlaces.Function(
         function: place(of: first), nodes: body.nodePlaces, outputs: body.outputPlaces))
   }
 
+  /// Reads statements up to and with `return`.
+  private mutating func statements() throws(Diagnostic) {
+    while !isNext("return") {
+      if token.kind == .end || (Self.declarations + ["}"]).contains(where: isNext) {
+        throw expected("a statement or `return`")
+      }
+      if gaveUp { return }
+      statement()
+      body.readsBroken = false
+    }
+    try advance()
+    if !isNext("}") { try outputs() }
+  }
+
   /// Reads what follows `return`.
   private mutating func outputs() throws(Diagnostic) {
-    body.readsBroken = false
     repeat {
       let first = token
       let value = try operand()
@@ -63,7 +75,10 @@ extension Parser {
     } catch {
       for name in names where body.values[name.text] == nil { body.broken.insert(name.text) }
       if !body.readsBroken { report(error) }
-      skip { $0.kind == .value || $0.isWord("return") || $0.isWord("}") || $0.isWord("func") }
+      skip { token in
+        token.kind == .value
+          || (Self.declarations + ["return", "}"]).contains { token.isWord($0) }
+      }
     }
   }
 

@@ -38,12 +38,12 @@ extension Parser {
     }
   }
 
-  private static let declarations = ["modality", "parameter", "objective", "func"]
+  /// The words that start a declaration: reading goes on there after an error.
+  static let declarations = ["modality", "parameter", "objective", "func"]
 
   /// Reads one declaration; if it has an error, reports that and moves to the next declaration.
   private mutating func declaration() {
     let first = token
-    body.readsBroken = false
     do throws(Diagnostic) {
       if try take("modality") {
         header.modalities.append(try modality())
@@ -65,7 +65,7 @@ extension Parser {
             ?? "a module holds \(words.joined(separator: ", "))")
       }
     } catch {
-      if !body.readsBroken { report(error) }
+      report(error)
       skip { token in (Self.declarations + ["}"]).contains { token.isWord($0) } }
     }
   }
