@@ -11,7 +11,9 @@ func writeAtomically(
   let (temporary, descriptor) = try createTemporary(beside: path, mode: mode)
   do throws(Diagnostic) {
     defer { close(descriptor) }
-    for part in parts { try writeAll(part, to: descriptor, path: path) }
+    guard parts.allSatisfy({ writeAll($0, to: descriptor) }) else {
+      throw fileError("cannot write", path)
+    }
     guard fsync(descriptor) == 0 else { throw fileError("cannot flush", path) }
     guard rename(temporary, path) == 0 else { throw fileError("cannot replace", path) }
   } catch {
@@ -33,20 +35,6 @@ private func createTemporary(
     guard errno == EEXIST else { break }
   }
   throw fileError("cannot write", path)
-}
-
-/// Writes all of `bytes`, however many calls that takes.
-private func writeAll(
-  _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
-) throws(Diagnostic) {
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let chunk = UnsafeRawBufferPointer(rebasing: rest)
-    let written = write(descriptor, chunk.baseAddress, chunk.count)
-    if written < 0, errno == EINTR { continue }
-    guard written > 0 else { throw fileError("cannot write", path) }
-    rest = rest.dropFirst(written)
-  }
 }
 
 /// Makes the new name itself last. Some file systems cannot; the contents are safe even so.

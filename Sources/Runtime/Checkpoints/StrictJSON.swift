@@ -31,6 +31,14 @@ enum StrictJSON: Hashable {
     return value
   }
 
+  /// Parses `bytes` as `parse` of a buffer does.
+  static func parse(_ bytes: [UInt8]) throws(Diagnostic) -> StrictJSON {
+    let result = bytes.withUnsafeBytes { buffer in
+      Result { () throws(Diagnostic) in try parse(buffer) }
+    }
+    return try result.get()
+  }
+
   /// The number as an integer that is not negative, if it is one: digits only, and it fits.
   var natural: Int? {
     guard case .number(let text) = self, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {

@@ -1,0 +1,150 @@
+package import MoTIR
+
+/// Makes batches for a module: checks what is given and derives the rest.
+///
+/// B sequences of S tokens, T = B · S, K modalities.
+package struct BatchBuilder: Sendable {
+  /// Positions lie below this.
+  package static let positionLimit = 1 << 20
+
+  let module: Module
+  /// Ids of the embedding and of the logits: all below the last modality's end.
+  let vocabulary: Int
+
+  /// Creates a builder of batches of `module`'s sizes.
+  package init(module: Module) {
+    self.module = module
+    vocabulary = module.modalities.map(\.vocabulary.upperBound).max() ?? 0
+  }
+
+  /// The rows that a caller has; `nil` for those to be derived.
+  package struct Rows: Sendable {
+    /// Token ids. [T]
+    package var tokens: [Int]
+    /// Modality ids; by default those whose vocabulary holds the token. [T]
+    package var modality: [Int]?
+    /// Targets; by default the next token, and -100 where a document or sequence ends. [T]
+    package var targets: [Int]?
+    /// Positions; by default they count from 0 in each document. [T]
+    package var positions: [Int]?
+    /// Document numbers; by default all 0. [T]
+    package var documents: [Int]?
+    /// Segment numbers; by default each run of a modality that attends within its spans has one. [T]
+    package var segments: [Int]?
+    /// Membership in modalities, in place of `modality`; the lowest wins. [K, T]
+    package var mask: [Int]?
+
+    /// Creates rows of these tokens, with nothing else given.
+    package init(tokens: [Int]) { self.tokens = tokens }
+  }
+
+  /// Returns the batch of the tensors in a file: `tokens` and, where they are there, `modality` or
+  /// `modality_mask`, `targets`, `positions`, `documents`, `segments`.
+  ///
+  /// - Throws: `Diagnostics` with everything that is wrong.
+  package func build(_ tensors: [Tensor]) throws(Diagnostics) -> Batch {
+    try build(try rows(of: tensors))
+  }
+
+  /// Returns the batch of `rows`.
+  ///
+  /// - Throws: `Diagnostics` with everything that is wrong.
+  package func build(_ rows: Rows) throws(Diagnostics) -> Batch {
+    let problems = problems(of: rows)
+    guard problems.isEmpty else { throw Diagnostics(problems) }
+    let (modality, warnings) = modality(of: rows)
+    let strays = strays(tokens: rows.tokens, modality: modality, given: rows)
+    guard strays.isEmpty else { throw Diagnostics(strays) }
+    let documents = rows.documents ?? [Int](repeating: 0, count: module.tokens)
+    let narrow = modality.map(Int32.init)
+    return Batch(
+      batch: module.batch, sequence: module.sequence, tokens: rows.tokens.map(Int32.init),
+      modality: narrow,
+      targets: (rows.targets ?? targets(rows.tokens, modality, documents)).map(Int32.init),
+      positions: (rows.positions ?? positions(documents)).map(Int32.init),
+      documents: documents.map(Int32.init),
+      segments: (rows.segments ?? segments(rows.tokens, modality, documents)).map(Int32.init),
+      plan: RoutingPlan(modality: narrow, segments: module.modalities.count), warnings: warnings)
+  }
+
+  /// Returns the modality of each token, -1 for none.
+  private func modality(of rows: Rows) -> ([Int], [Diagnostic]) {
+    if let modality = rows.modality { return (modality, []) }
+    guard let mask = rows.mask else { return (rows.tokens.map(owner), []) }
+    var modality = [Int](repeating: -1, count: module.tokens)
+    var overlaps: [Int] = []
+    for index in modality.indices {
+      let members = module.modalities.indices.filter { mask[$0 * module.tokens + index] != 0 }
+      modality[index] = members.first ?? -1
+      if members.count > 1 { overlaps.append(index) }
+    }
+    guard let first = overlaps.first else { return (modality, []) }
+    let warning = Diagnostic(
+      "modality_mask puts \(overlaps.count) tokens in several modalities, the first at "
+        + "\(place(first)); the lowest modality is taken", severity: .warning)
+    return (modality, [warning])
+  }
+
+  /// Returns the modality whose vocabulary holds `token`, or -1.
+  func owner(of token: Int) -> Int {
+    module.modalities.firstIndex { $0.vocabulary.contains(token) } ?? -1
+  }
+
+  /// Returns the errors of tokens that no vocabulary holds, where modalities are derived from it.
+  private func strays(tokens: [Int], modality: [Int], given rows: Rows) -> [Diagnostic] {
+    guard rows.modality == nil, rows.mask == nil,
+      let index = modality.firstIndex(of: -1)
+    else { return [] }
+    let ranges = module.modalities.map { "\($0.name) \($0.vocabulary)" }.joined(separator: ", ")
+    return [
+      Diagnostic(
+        "tokens: \(tokens[index]) at \(place(index)) is in no modality's vocabulary (\(ranges))",
+        suggestion: "give `modality`, with -1 for padding")
+    ]
+  }
+
+  /// Returns the next token of the same sequence and document, -100 where there is none.
+  private func targets(_ tokens: [Int], _ modality: [Int], _ documents: [Int]) -> [Int] {
+    tokens.indices.map { index in
+      let next = index + 1
+      guard !next.isMultiple(of: module.sequence), documents[next] == documents[index],
+        modality[index] >= 0, modality[next] >= 0
+      else { return Int(Batch.ignored) }
+      return tokens[next]
+    }
+  }
+
+  /// Returns positions that count from 0 in each sequence and document.
+  private func positions(_ documents: [Int]) -> [Int] {
+    var position = 0
+    return documents.indices.map { index in
+      position = continues(index, documents) ? position + 1 : 0
+      return position
+    }
+  }
+
+  /// Returns a number above 0 for each run of tokens of a modality that attends within its spans, 0
+  /// for all other tokens. A begin marker starts a new run even if the modality holds it.
+  private func segments(_ tokens: [Int], _ modality: [Int], _ documents: [Int]) -> [Int] {
+    var last = 0
+    return tokens.indices.map { index in
+      if index.isMultiple(of: module.sequence) { last = 0 }
+      guard modality[index] >= 0, module.modalities[modality[index]].attendsWithinSpan else {
+        return 0
+      }
+      let isInside =
+        continues(index, documents) && modality[index - 1] == modality[index]
+        && tokens[index] != module.modalities[modality[index]].begin
+      if !isInside { last += 1 }
+      return last
+    }
+  }
+
+  /// `true` iff the token before `index` is in the same sequence and document.
+  private func continues(_ index: Int, _ documents: [Int]) -> Bool {
+    !index.isMultiple(of: module.sequence) && documents[index - 1] == documents[index]
+  }
+
+  /// Returns the place of row `index` as text: `[sequence, position]`.
+  func place(_ index: Int) -> String { "[\(index / module.sequence), \(index % module.sequence)]" }
+}
