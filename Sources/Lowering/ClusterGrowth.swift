@@ -27,15 +27,18 @@ struct ClusterGrowth {
     isForward = graph.neededNodes(for: results, keepingEffects: false)
   }
 
+  /// `true` iff `id` can be a member of a cluster.
+  func admits(_ id: NodeID) -> Bool { legality.admits(graph[id]) }
+
   /// `true` iff `id` can be a member of a cluster, and is in none.
   func isFree(_ id: NodeID) -> Bool {
-    legality.admits(graph[id]) && units.members(of: units.unit(of: id)).count == 1
+    admits(id) && units.members(of: units.unit(of: id)).count == 1
       && graph[id].cluster == nil
   }
 
   /// `true` iff `id` is the matrix multiplication of a cluster.
   func isMatmul(_ id: NodeID) -> Bool {
-    graph[id].op.traits.contains(.matmul) && legality.admits(graph[id])
+    graph[id].op.traits.contains(.matmul) && admits(id)
   }
 
   /// The cluster that `id` is in, with `id` itself.
@@ -61,7 +64,7 @@ struct ClusterGrowth {
   /// `true` iff every reader of `id` that a cluster of its pass could take is in `members`.
   func feedsOnly(_ members: Set<NodeID>, _ id: NodeID) -> Bool {
     readers(of: id).allSatisfy {
-      members.contains($0) || !legality.admits(graph[$0]) || !samePass(id, $0)
+      members.contains($0) || !admits($0) || !samePass(id, $0)
     }
   }
 

@@ -12,6 +12,25 @@ extension Pass {
         _ = growth.join(id, producer)
       }
     }
+    // Neighbours also are those that read the same rows: they need not come from memory twice.
+    for id in graph.nodeIDs where growth.isRowKernel(id) {
+      for sibling in growth.siblings(of: id) where growth.isRowKernel(sibling) {
+        _ = growth.join(sibling, id)
+      }
+    }
     graph = growth.clustered()
+  }
+}
+
+extension ClusterGrowth {
+  /// `true` iff `id` is row-wise and shares its kernel with row-wise nodes only, if at all.
+  fileprivate func isRowKernel(_ id: NodeID) -> Bool { admits(id) && !hasMatmul(id) }
+
+  /// The later nodes that read floating-point rows which `id` reads too, each once.
+  fileprivate func siblings(of id: NodeID) -> [NodeID] {
+    let rows = graph[id].operands.filter {
+      graph.type(of: $0).isRows && graph.type(of: $0).element == .f32
+    }
+    return Set(rows.flatMap { users[$0.index] }).filter { $0 > id }.sorted()
   }
 }

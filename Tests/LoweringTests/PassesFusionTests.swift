@@ -1,0 +1,61 @@
+import Lowering
+import MoTIR
+import Testing
+
+/// What the fusions find in the usual block.
+@Suite struct PassesFusionTests {
+  @Test(arguments: [PassesModel.dense, .untied2, .untied3])
+  func projectionsAreJoined(_ model: PassesModel) throws {
+    let (module, graphs) = try model.graphs()
+    for (name, graph) in graphs where name != "logits" {
+      let result = try Pipeline.optimize(graph, module: module)
+      // q k v · o · gate up · down, in each of two layers; the head is in the loss.
+      #expect(count(result) { if case .linear = $0 { true } else { false } } == 8, "@\(name)")
+      guard name == "gradients" else { continue }
+      #expect(count(result) { if case .linearInputGradient = $0 { true } else { false } } == 8)
+      #expect(count(result) { if case .linearWeightGradient = $0 { true } else { false } } == 8)
+    }
+  }
+
+  @Test(arguments: PassesModel.allCases)
+  func logitsAreNeverStored(_ model: PassesModel) throws {
+    let (module, graphs) = try model.graphs()
+    for (name, graph) in graphs where name != "logits" {
+      let result = try Pipeline.optimize(graph, module: module)
+      #expect(count(result) { $0 == .crossEntropy || $0 == .crossEntropyGradient } == 0)
+      let wanted: Op = name == "gradients" ? .headLossGradient : .headLoss
+      #expect(count(result) { $0 == .headLoss || $0 == .headLossGradient } == 1)
+      #expect(count(result) { $0 == wanted } == 1)
+    }
+  }
+
+  /// Every row-wise node of a pre-norm block finds a kernel that has other work; the embedding's
+  /// readers are the first norm, which is packed with Q, K and V, and the residual.
+  @Test(arguments: [PassesModel.untied2, .untied3])
+  func rowwiseNodesShareKernels(_ model: PassesModel) throws {
+    let (module, graphs) = try model.graphs()
+    for (name, graph) in graphs {
+      let result = try Pipeline.optimize(graph, module: module)
+      let legality = ClusterLegality(result)
+      let alone = result.nodes.filter { legality.admits($0) && $0.cluster == nil }
+      #expect(alone.map(\.op.mnemonic) == ["embed"], "@\(name)")
+    }
+  }
+
+  @Test func unknownPassesAreToldWithTheNearestName() throws {
+    #expect(throws: Diagnostic.self) { try Pass.named("fuse-epilogue") }
+    do {
+      _ = try Pass.named("fuse-epilogue")
+    } catch let diagnostic as Diagnostic {
+      #expect(diagnostic.suggestion == "did you mean 'fuse-epilogues'?")
+    }
+  }
+
+  @Test func passNamesAreUnique() {
+    #expect(Set(Pass.all.map(\.name)).count == Pass.all.count)
+  }
+
+  private func count(_ graph: Graph, _ isCounted: (Op) -> Bool) -> Int {
+    graph.nodes.filter { isCounted($0.op) }.count
+  }
+}
