@@ -62,9 +62,15 @@ struct ClusterGrowth {
   }
 
   /// `true` iff every reader of `id` that a cluster of its pass could take is in `members`.
-  func feedsOnly(_ members: Set<NodeID>, _ id: NodeID) -> Bool {
-    readers(of: id).allSatisfy {
-      members.contains($0) || !admits($0) || !samePass(id, $0)
+  ///
+  /// A side branch of a few nodes that ends in sums over rows counts as in: it comes along.
+  func feedsOnly(_ members: Set<NodeID>, _ id: NodeID, depth: Int = 3) -> Bool {
+    readers(of: id).allSatisfy { reader in
+      if members.contains(reader) || !admits(reader) || !samePass(id, reader) { return true }
+      if graph[reader].op.sumsRows { return isFree(reader) }
+      return depth > 0 && isFree(reader) && !isMatmul(reader) && graph[reader].op != .scatter
+        && !graph.isOutput(graph[reader].results[0])
+        && feedsOnly(members, reader, depth: depth - 1)
     }
   }
 
@@ -76,14 +82,18 @@ struct ClusterGrowth {
   }
 
   /// Puts the free nodes behind the cluster of `id` into it, and those behind them.
-  mutating func takeReaders(of id: NodeID) {
+  ///
+  /// - Returns: whether there were any.
+  mutating func takeReaders(of id: NodeID) -> Bool {
     var open = cluster(of: id)[...]
+    let before = open.count
     while let member = open.popFirst() {
       for reader in readers(of: member)
       where isFree(reader) && !isMatmul(reader) && join(reader, id) {
         open.append(reader)
       }
     }
+    return cluster(of: id).count > before
   }
 
   /// Puts the free nodes before the cluster of `id` into it that feed nothing else.

@@ -33,7 +33,7 @@ extension Pass {
     let names = all.map(\.name)
     throw Diagnostic(
       "there is no pass called '\(name)'",
-      suggestion: nearest(to: name, among: names).map { "did you mean '\($0)'?" }
+      suggestion: suggestion(for: name, among: names)
         ?? "the passes are \(names.joined(separator: ", "))")
   }
 }

@@ -70,6 +70,7 @@ import Testing
     _ graph: Graph, of name: String, _ data: PassesData, _ expected: [String: ReferenceValue],
     _ failed: inout [String]
   ) {
+    failed += graph.verify().map { "\(name): \($0)" }
     failed += ClusterLegality(graph).violations().map { "\(name): \($0)" }
     do {
       failed += differences(expected, try data.run(graph)).map { "\(name): \($0) differs" }

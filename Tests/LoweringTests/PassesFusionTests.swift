@@ -42,12 +42,22 @@ import Testing
     }
   }
 
+  /// The gradients of Q, K and V pass from their gathers to the projections in one kernel.
+  @Test func attentionGradientsAreOnePrologue() throws {
+    let (module, graphs) = try PassesModel.untied2.graphs()
+    let result = try Pipeline.optimize(try #require(graphs.last).graph, module: module)
+    let sizes = result.clusters().map { cluster in
+      cluster.members.filter { result[$0].op == .gather }.count
+    }
+    #expect(sizes.filter { $0 == 3 }.count == 2)
+  }
+
   @Test func unknownPassesAreToldWithTheNearestName() throws {
-    #expect(throws: Diagnostic.self) { try Pass.named("fuse-epilogue") }
-    do {
-      _ = try Pass.named("fuse-epilogue")
-    } catch let diagnostic as Diagnostic {
-      #expect(diagnostic.suggestion == "did you mean 'fuse-epilogues'?")
+    let error = #expect(throws: Diagnostic.self) { try Pass.named("fuse-epilogue") }
+    #expect(error?.suggestion == "did you mean `fuse-epilogues`?")
+    let module = try PassesModel.dense.module()
+    #expect(throws: Diagnostic.self) {
+      try Pipeline.optimize(Graph(), module: module, disabling: ["nothing-like-it"])
     }
   }
 

@@ -28,19 +28,26 @@ import Testing
     }
   }
 
-  /// docs/passes.md: n = 11 L + 1 routed ops, each with a route, K syncs, a gather and a scatter;
-  /// backward every linear map adds two gathers … see there.
-  @Test(arguments: [(PassesModel.untied2, 2), (.untied3, 3)])
-  func naiveGraphsAreWhatTheDocumentationSays(_ model: PassesModel, _ modalities: Int) throws {
-    let (_, graphs) = try model.graphs()
-    let n = 11 * 2 + 1
+  /// docs/passes.md: n routed ops have n routes, K n syncs, n gathers and n scatters; backward adds n
+  /// gathers and n scatters.
+  @Test(arguments: PassesModel.allCases)
+  func naiveGraphsAreWhatTheDocumentationSays(_ model: PassesModel) throws {
+    let (module, graphs) = try model.graphs()
+    let n = module.parameters.filter { $0.groups != nil }.count
     for (name, graph) in graphs {
       let census = RoutingCensus(graph)
       #expect(census.routes == n, "@\(name)")
-      #expect(census.syncs == modalities * n, "@\(name)")
+      #expect(census.syncs == module.modalities.count * n, "@\(name)")
       #expect(census.gathers == (name == "gradients" ? 2 * n : n), "@\(name)")
       #expect(census.scatters == (name == "gradients" ? 2 * n : n), "@\(name)")
     }
+  }
+
+  /// docs/passes.md: n = 11 L + 1 for pre-norm layers with QK-norm and SwiGLU.
+  @Test(arguments: [PassesModel.untied2, .untied3])
+  func fullyUntiedModelsHaveElevenRoutedOpsALayer(_ model: PassesModel) throws {
+    let (_, graphs) = try model.graphs()
+    for (_, graph) in graphs { #expect(RoutingCensus(graph).routes == 11 * 2 + 1) }
   }
 
   @Test func denseGraphsAreNotRouted() throws {

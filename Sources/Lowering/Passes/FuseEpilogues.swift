@@ -8,9 +8,18 @@ extension Pass {
   ) { graph, _ in
     var growth = try ClusterGrowth(graph)
     let linears = graph.nodeIDs.filter { growth.isMatmul($0) }
-    for id in linears { growth.takeReaders(of: id) }
-    // Only when each has its own: what feeds one linear map may be the epilogue of another.
-    for id in linears where growth.takeFeeders(of: id) { growth.takeReaders(of: id) }
+    for id in linears { _ = growth.takeReaders(of: id) }
+    // Only when each has its own: what feeds one linear map may be the epilogue of another. What one
+    // takes may free the way for the next, so this goes on until nothing moves.
+    var hasGrown = true
+    while hasGrown {
+      hasGrown = false
+      for id in linears {
+        let feeders = growth.takeFeeders(of: id)
+        let readers = growth.takeReaders(of: id)
+        hasGrown = hasGrown || feeders || readers
+      }
+    }
     graph = growth.clustered()
   }
 }

@@ -1,7 +1,7 @@
 /// Returns "did you mean …?" with the candidate nearest to `word`, or `nil` if none is near.
 ///
 /// Long words and long lists are not searched, so that an odd text costs no time here.
-func suggestion(for word: String, among candidates: [String]) -> String? {
+package func suggestion(for word: String, among candidates: [String]) -> String? {
   guard word.utf8.count <= 64 else { return nil }
   var best: (name: String, distance: Int)?
   for candidate in candidates.prefix(4_096) where candidate.utf8.count <= 64 {
