@@ -87,10 +87,10 @@ extension Op {
         "attention.gradient", "(q, k, v, o, lse, do, documents?, segments?) → dq, dk, dv",
         "attention's gradients", [.matmul])
     case .unary(let function):
-      row(function.rawValue, "(x) → y", "element by element", rowwise.union(.elementwise))
+      row(function.rawValue, "(x) → y", function.formula, rowwise.union(.elementwise))
     case .binary(let function):
       row(
-        function.rawValue, "(a, b) → y", "element by element; b may be 1 wide or a scalar",
+        function.rawValue, "(a, b) → y", "\(function.formula); b may be 1 wide or a scalar",
         rowwise.union(.elementwise))
     case .rowSum: row("row_sum", "(x) → y", "the sum of each row", rowwise)
     case .sum: row("sum", "(x) → f32[]", "the sum of all elements", [.permutable])
@@ -140,6 +140,37 @@ extension Op {
       .attentionGradient, .unary, .binary, .rowSum, .sum, .embed, .embedGradient, .crossEntropy,
       .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:
       nil
+    }
+  }
+}
+
+extension Op.Unary {
+  /// What it computes of each element.
+  fileprivate var formula: String {
+    switch self {
+    case .negate: "−x"
+    case .exponential: "eˣ"
+    case .logarithm: "ln x"
+    case .squareRoot: "√x"
+    case .reciprocalSquareRoot: "1 / √x"
+    case .sigmoid: "1 / (1 + e⁻ˣ)"
+    case .tanh: "tanh x"
+    case .silu: "x · sigmoid(x)"
+    case .gelu: "x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))"
+    case .relu: "max(x, 0)"
+    case .step: "1 where x > 0, else 0"
+    }
+  }
+}
+
+extension Op.Binary {
+  /// What it computes of each pair of elements.
+  fileprivate var formula: String {
+    switch self {
+    case .add: "a + b"
+    case .subtract: "a − b"
+    case .multiply: "a · b"
+    case .divide: "a / b"
     }
   }
 }

@@ -21,8 +21,12 @@ extension Op {
     + [.channelMultiply(groups), .channelAdd(groups), .columnSum(groups, parts: 2)]
 
   private static let attentions: [Op] = {
-    let attention = Attention(batch: 4, heads: 8, keyValueHeads: 2)
-    return [.rotary(Rotary(heads: 8)), .attention(attention), .attentionGradient(attention)]
+    let attention = Attention(
+      batch: 4, heads: 8, keyValueHeads: 2, hasDocuments: true, hasSegments: true)
+    return [
+      .rotary(Rotary(heads: 8, inverse: true)), .attention(attention),
+      .attentionGradient(attention),
+    ]
   }()
 
   private static let tokens: [Op] = [
