@@ -82,4 +82,42 @@ import Testing
     let weights = try SafetensorsReader(path: path).load(expected: [("w", [2])])
     #expect(try weights[0].floats() == [1, 2])
   }
+
+  @Test func parametersAreSplitByGroup() throws {
+    let module = Module.sample(parameters: [
+      ParameterDeclaration(
+        name: "embedding.weight", shape: [3, 2], groups: nil, component: "embedding",
+        initialization: .normal(1), decays: true),
+      ParameterDeclaration(
+        name: "q.weight", shape: [2, 2], groups: [["text"], ["image", "speech"]],
+        component: "attention", initialization: .normal(1), decays: true),
+    ])
+    let folder = try TemporaryFolder()
+    let path = folder.file("w")
+    let first = try ParameterInitializer(seed: 1).tensors(of: module)
+    try SafetensorsWriter.write(first, to: path)
+    let parameters = try module.loadParameters(from: SafetensorsReader(path: path))
+    #expect(parameters.map(\.name) == ["embedding.weight", "q.weight"])
+    #expect(try parameters[1].values == first[1].floats() + first[2].floats())
+    let again = try module.tensors(of: parameters, prefix: "grad.")
+    #expect(again.map(\.name) == first.map { "grad.\($0.name)" })
+    #expect(try again.map { try $0.floats() } == first.map { try $0.floats() })
+  }
+
+  @Test func valuesInJSONAreBounded() throws {
+    let text = Array("[0, [1, 2], {\"a\": \"\\u00e9\\ud83d\\ude00\\n\"}]".utf8)
+    #expect(try StrictJSON.parse(text, depth: 3, limit: 7).natural == nil)
+    #expect(throws: Diagnostic.self) { try StrictJSON.parse(text, depth: 3, limit: 6) }
+    #expect(throws: Diagnostic.self) { try StrictJSON.parse(text, depth: 1) }
+    guard case .array(let elements) = try StrictJSON.parse(text) else {
+      Issue.record("no array")
+      return
+    }
+    #expect(elements[0].natural == 0)
+    #expect(elements[2] == .object([.init(key: "a", value: .string("é😀\n"))]))
+    #expect(try StrictJSON.parse(Array("-1.5e+3".utf8)) == .number("-1.5e+3"))
+    for bad in ["01", "1.", "+1", "nul", "[1,]", "\"\\q\"", "\"\t\"", "", "1 2"] {
+      #expect(throws: Diagnostic.self, "\(bad)") { try StrictJSON.parse(Array(bad.utf8)) }
+    }
+  }
 }

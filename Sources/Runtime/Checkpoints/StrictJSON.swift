@@ -17,14 +17,15 @@ enum StrictJSON: Hashable {
 
   /// Parses `bytes`, which must hold one value and else only white space.
   ///
-  /// A key that appears twice in an object is an error, as is anything deeper than `depth`.
+  /// A key that appears twice in an object is an error, as is anything deeper than `depth`, and so are
+  /// more than `limit` values, which bounds the memory that a file of a given size can ask for.
   ///
   /// - Throws: `Diagnostic` with the offset of the first byte that is wrong.
   /// - Complexity: O(n).
-  static func parse(_ bytes: UnsafeRawBufferPointer, depth: Int = 8) throws(Diagnostic)
-    -> StrictJSON
-  {
-    var parser = JSONParser(bytes: bytes, limit: depth)
+  static func parse(
+    _ bytes: UnsafeRawBufferPointer, depth: Int = 8, limit: Int = 1 << 22
+  ) throws(Diagnostic) -> StrictJSON {
+    var parser = JSONParser(bytes: bytes, depthLimit: depth, valueLimit: limit)
     let value = try parser.value(depth: 0)
     parser.skipSpace()
     guard parser.isAtEnd else { throw parser.error("text after the value") }
@@ -32,9 +33,11 @@ enum StrictJSON: Hashable {
   }
 
   /// Parses `bytes` as `parse` of a buffer does.
-  static func parse(_ bytes: [UInt8]) throws(Diagnostic) -> StrictJSON {
+  static func parse(
+    _ bytes: [UInt8], depth: Int = 8, limit: Int = 1 << 22
+  ) throws(Diagnostic) -> StrictJSON {
     let result = bytes.withUnsafeBytes { buffer in
-      Result { () throws(Diagnostic) in try parse(buffer) }
+      Result { () throws(Diagnostic) in try parse(buffer, depth: depth, limit: limit) }
     }
     return try result.get()
   }
@@ -51,8 +54,10 @@ enum StrictJSON: Hashable {
 /// The state of a parse: the bytes, and how many are read.
 private struct JSONParser {
   let bytes: UnsafeRawBufferPointer
-  let limit: Int
+  let depthLimit: Int
+  let valueLimit: Int
   var index = 0
+  var values = 0
 
   var isAtEnd: Bool { index == bytes.count }
 
@@ -65,7 +70,7 @@ private struct JSONParser {
   }
 
   mutating func skipSpace() {
-    while [0x20, 0x0A, 0x0D, 0x09].contains(next) { index += 1 }
+    while next == 0x20 || next == 0x0A || next == 0x0D || next == 0x09 { index += 1 }
   }
 
   /// Reads `byte` and returns `true`, if it is the next.
@@ -81,7 +86,9 @@ private struct JSONParser {
 
   /// Reads a value that stands in `depth` others.
   mutating func value(depth: Int) throws(Diagnostic) -> StrictJSON {
-    guard depth < limit else { throw error("values are nested deeper than \(limit)") }
+    guard depth < depthLimit else { throw error("values are nested deeper than \(depthLimit)") }
+    values += 1
+    guard values <= valueLimit else { throw error("there are more than \(valueLimit) values") }
     skipSpace()
     switch next {
     case UInt8(ascii: "{"): return try object(depth: depth)
@@ -171,12 +178,25 @@ private struct JSONParser {
     return string
   }
 
+  /// What the next byte stands for behind a backslash, `nil` if that needs more than this byte.
+  var plainEscape: UInt8? {
+    switch next {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): next
+    case UInt8(ascii: "b"): 8
+    case UInt8(ascii: "f"): 12
+    case UInt8(ascii: "n"): 10
+    case UInt8(ascii: "r"): 13
+    case UInt8(ascii: "t"): 9
+    default: nil
+    }
+  }
+
   /// Reads what follows a backslash and appends what it stands for.
   mutating func escape(into text: inout [UInt8]) throws(Diagnostic) {
-    let plain: [(Character, UInt8)] = [
-      ("\"", 0x22), ("\\", 0x5C), ("/", 0x2F), ("b", 8), ("f", 12), ("n", 10), ("r", 13), ("t", 9),
-    ]
-    for (name, byte) in plain where accept(name) { return text.append(byte) }
+    if let byte = plainEscape {
+      index += 1
+      return text.append(byte)
+    }
     try expect("u")
     var code = try unit()
     if (0xD800..<0xDC00).contains(code) {
