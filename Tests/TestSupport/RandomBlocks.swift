@@ -117,7 +117,7 @@ extension RandomGraphMaker {
       let total = try b.binary(.add, b.add(.sum, [square]), 1)
       return try b.binary(.divide, x, b.unary(.squareRoot, total))
     case 2:
-      // A row's loss is not causal any more: each row sees the mean of its group.
+      // Each row sees the mean of its group, or of all rows.
       let groups = groups()
       let scaled = try b.binary(.multiply, x, 1 / Double(b.tokens))
       let mean = try b.apply(.columnSum(groups, parts: divisor(of: width)), scaled)[0]
