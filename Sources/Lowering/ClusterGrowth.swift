@@ -61,17 +61,21 @@ struct ClusterGrowth {
     Set(graph[id].results.flatMap { users[$0.index] }).sorted()
   }
 
-  /// `true` iff every reader of `id` that a cluster of its pass could take is in `members`.
-  ///
-  /// A side branch of a few nodes that ends in sums over rows counts as in: it comes along.
-  func feedsOnly(_ members: Set<NodeID>, _ id: NodeID, depth: Int = 3) -> Bool {
-    readers(of: id).allSatisfy { reader in
-      if members.contains(reader) || !admits(reader) || !samePass(id, reader) { return true }
-      if graph[reader].op.sumsRows { return isFree(reader) }
-      return depth > 0 && isFree(reader) && !isMatmul(reader) && graph[reader].op != .scatter
-        && !graph.isOutput(graph[reader].results[0])
-        && feedsOnly(members, reader, depth: depth - 1)
+  /// `true` iff every reader of `id` that a cluster of its pass could take is in `members`, or leads to
+  /// sums over rows only, which come along.
+  func feedsOnly(_ members: Set<NodeID>, _ id: NodeID) -> Bool {
+    readers(of: id).allSatisfy {
+      members.contains($0) || !admits($0) || !samePass(id, $0) || leadsToSums($0, within: 3)
     }
+  }
+
+  /// `true` iff `id` is a free sum over rows, or leads to nothing else in at most `steps` steps.
+  private func leadsToSums(_ id: NodeID, within steps: Int) -> Bool {
+    guard isFree(id), !isMatmul(id) else { return false }
+    if graph[id].op.sumsRows { return true }
+    guard steps > 0, !graph[id].results.contains(where: graph.isOutput) else { return false }
+    let readers = readers(of: id)
+    return !readers.isEmpty && readers.allSatisfy { leadsToSums($0, within: steps - 1) }
   }
 
   /// Puts `id` into the cluster of `other` and returns `true`, or returns `false` if it cannot be.

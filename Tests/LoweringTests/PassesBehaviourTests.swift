@@ -52,6 +52,26 @@ import Testing
     }
   }
 
+  /// `motc opt --passes` takes passes in any order, and graphs that have clusters already.
+  @Test(arguments: 0..<30)
+  func anyOrderOfPassesComputesTheSame(_ seed: Int) throws {
+    let seed = UInt64(seed)
+    var random = try RandomGraph(seed: seed)
+    let (module, loss) = try random.build()
+    let graph = try differentiate(Function(name: "loss", graph: loss), in: module).graph
+    let data = PassesData(module, seed: seed)
+    let expected = try data.run(graph)
+    var numbers = Numbers(seed: seed)
+    let passes = (0..<15).map { _ in Pass.all[numbers.below(Pass.all.count)] }
+    var failed: [String] = []
+    var names: [String] = []
+    _ = try Pipeline.run(passes, on: graph, module: module) { pass, graph in
+      names.append(pass.name)
+      check(graph, of: "seed \(seed) after \(names)", data, expected, &failed)
+    }
+    #expect(failed == [])
+  }
+
   @Test(arguments: PassesModel.allCases)
   func optimizingTwiceChangesNothing(_ model: PassesModel) throws {
     let (module, graphs) = try model.graphs()

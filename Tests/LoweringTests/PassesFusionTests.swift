@@ -42,6 +42,17 @@ import Testing
     }
   }
 
+  /// A norm on a sub-layer's output stays with that sub-layer's last linear map.
+  @Test func normsAfterLinearMapsAreEpilogues() throws {
+    let (module, graphs) = try PassesModel.normAfter.graphs()
+    let loss = try Pipeline.optimize(try #require(graphs.first).graph, module: module)
+    let kernels = loss.clusters().map { $0.members.map { loss[$0].op.mnemonic } }
+    #expect(kernels.filter { $0.contains("rms_norm") }.count == 4)
+    for kernel in kernels where kernel.contains("rms_norm") {
+      #expect(kernel.suffix(3) == ["linear", "rms_norm", "add"])
+    }
+  }
+
   /// The gradients of Q, K and V pass from their gathers to the projections in one kernel.
   @Test func attentionGradientsAreOnePrologue() throws {
     let (module, graphs) = try PassesModel.untied2.graphs()
