@@ -102,6 +102,8 @@ public struct Attention: Layer {
     if headWidth == nil, heads >= 1, !context.width.isMultiple(of: heads) {
       errors.append(.headsDoNotDivide(heads, width: context.width, at: place))
     }
+    // A width that follows from impossible heads says nothing more.
+    guard headWidth != nil || errors.isEmpty else { throw Diagnostics(errors) }
     let width = headWidth ?? (heads >= 1 ? context.width / heads : 1)
     if !(1...Limits.width).contains(width) {
       errors.append(.outside("head width", width, 1...Limits.width, at: place))

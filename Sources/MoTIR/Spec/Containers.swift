@@ -50,7 +50,7 @@ public struct Embedding: Layer {
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
     let table = try context.parameter(
       "weight", shape: [context.vocabulary, context.width], component: .embedding)
-    return try context.addRows(.embed, [x.value, table.value])
+    return try context.addRows(.embed, [x.value, try context.value(of: table)])
   }
 }
 

@@ -11,8 +11,10 @@ public struct Rows: Sendable {
 
 /// A parameter, while a model is built.
 public struct Parameter: Sendable {
-  /// The value in the graph.
-  let value: ValueID
+  /// The name in the whole model.
+  let name: String
+  /// The type of its value in the graph.
+  let type: ValueType
   /// Which group's tensor each modality takes; `nil` for one tensor for all.
   let groups: Groups?
 }

@@ -18,6 +18,8 @@ public struct LayerContext {
   private(set) var parameters: [ParameterDeclaration] = []
   /// What was found wrong so far.
   private(set) var diagnostics: [Diagnostic] = []
+  /// Where each parameter is in `parameters`, for looking up alone.
+  private var declared: [String: Int] = [:]
   /// The values of parameters and inputs that exist, for looking up alone.
   private var values: [String: ValueID] = [:]
   /// The scopes that are taken, for looking up alone.
@@ -160,26 +162,37 @@ public struct LayerContext {
       name: (path + [name]).joined(separator: "."), shape: shape,
       groups: groups.map(model.groupNames), component: component.name,
       initialization: initialization, decays: decays ?? (shape.count > 1))
-    return Parameter(value: try declare(declaration), groups: groups)
+    try declare(declaration)
+    return Parameter(name: declaration.name, type: declaration.type, groups: groups)
   }
 
-  /// Returns the value of the parameter called `name` in the whole model, if something declared it.
+  /// Returns the tied parameter called `name` in the whole model, if something declared it.
   func existingParameter(_ name: String) -> Parameter? {
-    values["@\(name)"].map { Parameter(value: $0, groups: nil) }
+    declared[name].map { Parameter(name: name, type: parameters[$0].type, groups: nil) }
   }
 
-  /// Returns the value of `declaration`, which is entered if it is new.
-  private mutating func declare(_ declaration: ParameterDeclaration) throws(Diagnostic) -> ValueID {
-    if let value = values["@\(declaration.name)"] {
-      guard parameters.contains(declaration) else {
+  /// Enters `declaration` unless the same one exists.
+  private mutating func declare(_ declaration: ParameterDeclaration) throws(Diagnostic) {
+    if let index = declared[declaration.name] {
+      guard parameters[index] == declaration else {
         throw .conflictingParameter(declaration.name, at: location)
       }
-      return value
+      return
     }
-    let value = try add(.parameter(declaration.name), [], type: declaration.type)
+    declared[declaration.name] = parameters.count
     parameters.append(declaration)
-    values["@\(declaration.name)"] = value
-    return value
+  }
+
+  /// Returns the value of `parameter`, whose node stands right before its first use.
+  mutating func value(of parameter: Parameter) throws(Diagnostic) -> ValueID {
+    if let value = values["@\(parameter.name)"] { return value }
+    do {
+      let value = try graph.add(.parameter(parameter.name), [], type: parameter.type)
+      values["@\(parameter.name)"] = value
+      return value
+    } catch {
+      throw Diagnostic(error.description, at: location)
+    }
   }
 
   // MARK: Nodes
@@ -188,8 +201,11 @@ public struct LayerContext {
   mutating func add(
     _ op: Op, _ operands: [ValueID], type: ValueType? = nil
   ) throws(Diagnostic) -> ValueID {
-    do {
-      return try graph.add(op, operands, type: type, at: location)
+    do throws(TypingError) {
+      let value = try graph.add(op, operands, type: type, at: location)
+      let size = graph.type(of: value).elementCount
+      guard size <= IRLimits.elements else { throw TypingError.tooLarge(op, size) }
+      return value
     } catch {
       throw Diagnostic(error.description, at: location)
     }
@@ -210,12 +226,20 @@ public struct LayerContext {
     _ x: Rows, _ weights: Parameter, _ op: (Groups?) -> Op
   ) throws(Diagnostic) -> Rows {
     guard let groups = weights.groups else {
-      return try addRows(op(nil), [x.value, weights.value])
+      return try addRows(op(nil), [x.value, try value(of: weights)])
     }
     var plan = try add(.route(segments: model.modalities.count), [try input("modality")])
     for segment in model.modalities.indices { plan = try add(.sync(segment: segment), [plan]) }
     let grouped = try add(.gather, [x.value, plan])
-    let result = try add(op(groups), [grouped, weights.value, plan])
+    let result = try add(op(groups), [grouped, try value(of: weights), plan])
     return try addRows(.scatter, [result, plan])
+  }
+}
+
+extension TypingError {
+  /// An error of an op whose result has more elements than the IR can say.
+  fileprivate static func tooLarge(_ op: Op, _ elements: Int) -> TypingError {
+    TypingError(
+      "\(op.mnemonic): \(elements) elements are more than the \(IRLimits.elements) that fit")
   }
 }

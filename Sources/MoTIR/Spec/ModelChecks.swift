@@ -2,11 +2,17 @@
 
 /// The largest sizes that are accepted, so that no product of sizes overflows.
 enum Limits {
-  static let modalities = 8
+  /// Modalities of a model.
+  static let modalities = IRLimits.modalities
+  /// Any dimension of a parameter, and token ids.
   static let width = 1 << 24
+  /// Attention heads.
   static let heads = 1 << 16
+  /// Repeated layers.
   static let layers = 4096
+  /// Tokens of a sequence.
   static let sequence = 1 << 24
+  /// Tokens of a batch.
   static let tokens = 1 << 28
 }
 
@@ -31,6 +37,7 @@ extension Model {
       }
   }
 
+  /// What is wrong with name, width, batch and sequence.
   private func sizeProblems(_ batch: Int, _ sequence: Int) -> [Diagnostic] {
     var errors: [Diagnostic] = []
     if !Self.isIdentifier(name) { errors.append(.badName(name, of: "model", at: location)) }
@@ -48,6 +55,7 @@ extension Model {
     return errors
   }
 
+  /// What is wrong with names and vocabularies of modalities.
   private func modalityProblems() -> [Diagnostic] {
     var errors: [Diagnostic] = []
     if modalities.isEmpty || modalities.count > Limits.modalities {
@@ -74,6 +82,7 @@ extension Model {
     return errors
   }
 
+  /// What is wrong with the markers of spans.
   private func markerProblems() -> [Diagnostic] {
     var errors: [Diagnostic] = []
     for modality in modalities {
@@ -92,12 +101,14 @@ extension Model {
     return errors
   }
 
+  /// What is wrong with merged modalities.
   private func untyingProblems() -> [Diagnostic] {
     untied.merges.flatMap(\.modalities).filter { !contains($0) }.map {
       .unknownModality($0.name, in: "untied", known: modalities.map(\.name), at: location)
     }
   }
 
+  /// What is wrong with the order of layers.
   private func layerProblems() -> [Diagnostic] {
     var errors: [Diagnostic] = []
     if !(layers.first?.layer is Embedding) {
@@ -118,6 +129,7 @@ extension Model {
     return errors
   }
 
+  /// What is wrong with objectives.
   private func objectiveProblems() -> [Diagnostic] {
     var errors: [Diagnostic] = []
     if objectives.isEmpty { errors.append(.noObjective(at: location)) }

@@ -51,24 +51,24 @@ public struct ModelSize: Hashable, Sendable {
   /// 880.8M dense, 1,560M in two towers.
   public static let chameleon880M = discrete("880M", 1536, 24, 24, 4096)
   /// 1,502M dense, 2,735M in two towers.
-  public static let chameleon1_5B = discrete("1.5B", 2048, 24, 16, 5632)
+  public static let chameleon1500M = discrete("1.5B", 2048, 24, 16, 5632)
   /// 7,013M dense, 13,489M in two towers.
   public static let chameleon7B = discrete("7B", 4096, 32, 32, 11008)
   /// 162M dense.
-  public static let transfusion0_16B = mixed("0.16B", 768, 16, 12, 2048)
+  public static let transfusion160M = mixed("0.16B", 768, 16, 12, 2048)
   /// 778M dense.
-  public static let transfusion0_76B = mixed("0.76B", 1536, 24, 24, 4096)
+  public static let transfusion760M = mixed("0.76B", 1536, 24, 24, 4096)
   /// 1,364M dense.
-  public static let transfusion1_4B = mixed("1.4B", 2048, 24, 16, 5632)
+  public static let transfusion1400M = mixed("1.4B", 2048, 24, 16, 5632)
   /// 6,738M dense.
   public static let transfusion7B = mixed("7B", 4096, 32, 32, 11008)
 
   /// The sizes of the Chameleon setting, the smallest first.
   public static let chameleon = [
-    chameleon37M, chameleon94M, chameleon443M, chameleon880M, chameleon1_5B, chameleon7B,
+    chameleon37M, chameleon94M, chameleon443M, chameleon880M, chameleon1500M, chameleon7B,
   ]
   /// The sizes of the Transfusion setting, the smallest first.
   public static let transfusion = [
-    transfusion0_16B, transfusion0_76B, transfusion1_4B, transfusion7B,
+    transfusion160M, transfusion760M, transfusion1400M, transfusion7B,
   ]
 }

@@ -40,6 +40,11 @@ public enum ObjectiveBuilder {
     ]
   }
 
+  /// Takes objectives that were collected before.
+  public static func buildExpression(_ objectives: [PlacedObjective]) -> [PlacedObjective] {
+    objectives
+  }
+
   /// Puts objectives one after another.
   public static func buildBlock(_ objectives: [PlacedObjective]...) -> [PlacedObjective] {
     objectives.flatMap(\.self)

@@ -3,6 +3,7 @@
 extension Diagnostic {
   // MARK: Sizes
 
+  /// A size outside its range.
   static func outside(
     _ what: String, _ value: Int, _ range: ClosedRange<Int>, at place: Location?
   ) -> Diagnostic {
@@ -11,22 +12,26 @@ extension Diagnostic {
     return Diagnostic("\(what) must be \(bound), and is \(value)", at: place)
   }
 
+  /// A count below 1.
   static func tooSmall(_ value: Int, _ what: String, at place: Location?) -> Diagnostic {
     Diagnostic(
       "\(what) wants a count of at least 1, and has \(value)", at: place,
       suggestion: "leave it out for none")
   }
 
+  /// More repeated layers than fit.
   static func tooManyLayers(at place: Location?) -> Diagnostic {
     Diagnostic("a model has at most \(Limits.layers) repeated layers", at: place)
   }
 
+  /// A parameter with an impossible size.
   static func badShape(of name: String, _ shape: [Int], at place: Location?) -> Diagnostic {
     Diagnostic(
       "parameter '\(name)' has shape \(shape), but each size must be in 1...\(Limits.width)",
       at: place)
   }
 
+  /// An impossible number of hidden channels.
   static func badHidden(_ hidden: Int, width: Int, at place: Location?) -> Diagnostic {
     Diagnostic(
       "FeedForward must have at least 1 and at most \(Limits.width) hidden channels, and has"
@@ -38,16 +43,19 @@ extension Diagnostic {
 
   // MARK: Attention
 
+  /// An impossible number of heads.
   static func badHeads(_ heads: Int, at place: Location?) -> Diagnostic {
     Diagnostic("Attention wants 1...\(Limits.heads) heads, and has \(heads)", at: place)
   }
 
+  /// Key/value heads that do not divide the heads.
   static func badKeyValueHeads(_ count: Int, heads: Int, at place: Location?) -> Diagnostic {
     Diagnostic(
       "\(heads) heads are no multiple of \(count) key/value heads", at: place,
       suggestion: "each key/value head serves equally many heads: keyValueHeads must divide heads")
   }
 
+  /// Heads that do not divide the width.
   static func headsDoNotDivide(_ heads: Int, width: Int, at place: Location?) -> Diagnostic {
     let near = (1...64).first { width.isMultiple(of: $0) && $0 >= heads }
     return Diagnostic(
@@ -55,20 +63,24 @@ extension Diagnostic {
       suggestion: "\(near.map { "heads: \($0) does; or " } ?? "")set headWidth")
   }
 
+  /// A head without pairs to turn.
   static func oddHeadWidth(_ width: Int, at place: Location?) -> Diagnostic {
     Diagnostic(
       "rotary positions turn pairs of elements, but a head is \(width) wide", at: place,
       suggestion: "take an even headWidth, or positions: .none")
   }
 
+  /// An impossible base of frequencies.
   static func badRotaryBase(_ base: Double, at place: Location?) -> Diagnostic {
     Diagnostic("the base of rotary positions must be above 0, and is \(base)", at: place)
   }
 
+  /// A negative or infinite epsilon.
   static func badEpsilon(_ epsilon: Double, at place: Location?) -> Diagnostic {
     Diagnostic("a norm's epsilon must be 0 or above, and is \(epsilon)", at: place)
   }
 
+  /// Rows that cannot be cut into equal parts.
   static func indivisible(
     _ width: Int, by parts: Int, _ what: String, at place: Location?
   ) -> Diagnostic {
@@ -77,31 +89,37 @@ extension Diagnostic {
 
   // MARK: Layers
 
+  /// A residual connection between different widths.
   static func residualWidths(_ outer: Int, _ inner: Int, at place: Location?) -> Diagnostic {
     Diagnostic(
       "Residual adds rows \(inner) wide to rows \(outer) wide", at: place,
       suggestion: "let the last layer inside return rows of width \(outer)")
   }
 
+  /// A model that does not begin with its embedding.
   static func noEmbedding(at place: Location?) -> Diagnostic {
     Diagnostic("the first layer must be Embedding", at: place, suggestion: "begin with Embedding()")
   }
 
+  /// A model that does not end with its head.
   static func noHead(at place: Location?) -> Diagnostic {
     Diagnostic("the last layer must be Head", at: place, suggestion: "end with Head()")
   }
 
+  /// An embedding or head in the middle.
   static func misplaced(_ layer: String, _ where: String, at place: Location?) -> Diagnostic {
     Diagnostic(
       "\(layer) stands only once in a model: \(`where`), outside Repeat and Residual", at: place)
   }
 
+  /// One name for two different parameters.
   static func conflictingParameter(_ name: String, at place: Location?) -> Diagnostic {
     Diagnostic(
       "parameter '\(name)' is declared twice, differently", at: place,
       suggestion: "give the two operations different names")
   }
 
+  /// A custom component that does not exist.
   static func unknownComponent(_ name: String, at place: Location?) -> Diagnostic {
     Diagnostic(
       "untied names the component '\(name)', but no layer has parameters of it", at: place,
@@ -110,12 +128,14 @@ extension Diagnostic {
 
   // MARK: Names and modalities
 
+  /// A name that cannot stand in names of parameters.
   static func badName(_ name: String, of what: String, at place: Location?) -> Diagnostic {
     Diagnostic(
       "'\(name.prefix(80))' is no name of a \(what)", at: place,
       suggestion: "1 to 64 of the characters a-z, A-Z, 0-9, _ and -")
   }
 
+  /// The same name twice.
   static func nameTwice(_ name: String, of what: String, at place: Location?) -> Diagnostic {
     Diagnostic("there are two \(plural(what)) called '\(name)'", at: place)
   }
@@ -124,6 +144,7 @@ extension Diagnostic {
     word.hasSuffix("y") ? "\(word.dropLast())ies" : "\(word)s"
   }
 
+  /// A modality that is not the model's.
   static func unknownModality(
     _ name: String, in what: String, known: [String], at place: Location?
   ) -> Diagnostic {
@@ -132,6 +153,7 @@ extension Diagnostic {
       suggestion: "its modalities are \(known.joined(separator: ", "))")
   }
 
+  /// An impossible range of token ids.
   static func badVocabulary(_ name: String, _ range: Range<Int>, at place: Location?) -> Diagnostic
   {
     Diagnostic(
@@ -139,6 +161,7 @@ extension Diagnostic {
         + " 0..<\(Limits.width)", at: place)
   }
 
+  /// Token ids that belong to two modalities.
   static func overlap(
     _ a: String, _ aRange: Range<Int>, _ b: String, _ bRange: Range<Int>, at place: Location?
   ) -> Diagnostic {
@@ -147,6 +170,7 @@ extension Diagnostic {
       suggestion: "start '\(b)' at \(aRange.upperBound)")
   }
 
+  /// A marker that is no token.
   static func strayMarker(
     _ word: String, _ marker: Int, of name: String, at place: Location?
   ) -> Diagnostic {
@@ -155,26 +179,31 @@ extension Diagnostic {
       suggestion: "markers are tokens too: widen the text's vocabulary to hold it")
   }
 
+  /// One marker without the other.
   static func loneMarker(of name: String, at place: Location?) -> Diagnostic {
     Diagnostic(
       "modality '\(name)' has one marker only", at: place, suggestion: "give begin and end")
   }
 
+  /// One token for both markers.
   static func equalMarkers(_ marker: Int, of name: String, at place: Location?) -> Diagnostic {
     Diagnostic("begin and end of '\(name)' are the same token \(marker)", at: place)
   }
 
   // MARK: Objectives
 
+  /// A model that nothing trains.
   static func noObjective(at place: Location?) -> Diagnostic {
     Diagnostic(
       "the model has no objective", at: place, suggestion: "objectives: { NextToken(on: text) }")
   }
 
+  /// An objective of no tokens.
   static func emptyObjective(at place: Location?) -> Diagnostic {
     Diagnostic("NextToken names no modality", at: place)
   }
 
+  /// A negative or infinite weight.
   static func badWeight(_ weight: Double, of name: String, at place: Location?) -> Diagnostic {
     Diagnostic("the weight of objective '\(name)' must be 0 or above, and is \(weight)", at: place)
   }

@@ -1,0 +1,65 @@
+import Foundation
+import MoTIR
+
+/// What keeps a spec from the rest of the machine while it is evaluated.
+package enum SpecContainment: Hashable, Sendable {
+  /// bubblewrap at this path: no network, no files but the toolchain and libraries, all read-only.
+  case bubblewrap(String)
+  /// Limits of time, memory and output alone, for this reason.
+  case limitsOnly(String)
+
+  /// Returns the best that works here, found by trying it.
+  package static func probed() -> SpecContainment {
+    guard let path = Executables.find("bwrap") else {
+      return .limitsOnly("bubblewrap is not installed")
+    }
+    let command = [path] + sandbox(folders: []) + ["--", "/usr/bin/true"]
+    guard let input = try? SpecFile.openNull() else { return .limitsOnly("no /dev/null") }
+    defer { close(input) }
+    let trial = try? ContainedProcess(
+      command, environment: [], input: input, limits: SpecLimits(wall: .seconds(5)))
+    guard let trial, trial.ending == .exited(0) else {
+      let reason = trial.map { String(decoding: $0.written[1].prefix(200), as: UTF8.self) } ?? ""
+      let line = reason.split(separator: "\n").first.map { ": \($0)" } ?? ""
+      return .limitsOnly("bubblewrap does not run here\(line)")
+    }
+    return .bubblewrap(path)
+  }
+
+  /// One line for a person.
+  package var summary: String {
+    switch self {
+    case .bubblewrap(let path): "bubblewrap (\(path)) and limits of time, memory and output"
+    case .limitsOnly(let reason): "limits of time, memory and output only: \(reason)"
+    }
+  }
+
+  /// Returns the command that runs `command` contained, seeing only `folders` and the system's.
+  func command(_ command: [String], folders: [String], limits: SpecLimits) -> [String] {
+    let seconds = limits.wall.components.seconds + 1
+    // The shell's own limits need no other program. File sizes are in blocks of 512 bytes.
+    let script =
+      "ulimit -c 0; ulimit -v \(limits.memory >> 10) && ulimit -t \(seconds) && ulimit -n 256"
+      + " && ulimit -f \(32 << 11) && exec \"$@\""
+    let shell = ["/bin/sh", "-c", script, "sh"]
+    switch self {
+    case .bubblewrap(let path):
+      return shell + [path] + Self.sandbox(folders: folders) + ["--"] + command
+    case .limitsOnly: return shell + command
+    }
+  }
+
+  /// Returns bubblewrap's arguments for a view of the system that has `folders` and no home.
+  private static func sandbox(folders: [String]) -> [String] {
+    var arguments = ["--unshare-all", "--die-with-parent", "--new-session"]
+    arguments += ["--ro-bind", "/usr", "/usr"]
+    for folder in ["/lib", "/lib64", "/bin"] { arguments += ["--ro-bind-try", folder, folder] }
+    // No /dev/shm and no /proc: nothing that grows, nothing about other processes.
+    for device in ["/dev/null", "/dev/urandom"] { arguments += ["--dev-bind", device, device] }
+    arguments += ["--size", "\(64 << 20)", "--tmpfs", "/tmp"]
+    for folder in folders where !folder.hasPrefix("/usr/") {
+      arguments += ["--ro-bind", folder, folder]
+    }
+    return arguments + ["--remount-ro", "/", "--chdir", "/tmp"]
+  }
+}
