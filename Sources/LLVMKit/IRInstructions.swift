@@ -1,0 +1,236 @@
+internal import CLLVM
+
+// Arithmetic, memory and vector instructions. Floating-point instructions may be contracted into
+// fused multiply-adds nowhere but where `multiplyAdd` asks for it.
+extension IRBuilder {
+  // MARK: Integers
+
+  package func add(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildAdd(builder, a.ref, b.ref, ""))
+  }
+  package func sub(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildSub(builder, a.ref, b.ref, ""))
+  }
+  package func mul(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildMul(builder, a.ref, b.ref, ""))
+  }
+  package func udiv(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildUDiv(builder, a.ref, b.ref, ""))
+  }
+  package func urem(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildURem(builder, a.ref, b.ref, ""))
+  }
+  package func and(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildAnd(builder, a.ref, b.ref, ""))
+  }
+  package func or(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildOr(builder, a.ref, b.ref, ""))
+  }
+  package func shiftLeft(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildShl(builder, a.ref, b.ref, ""))
+  }
+  package func shiftRight(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildLShr(builder, a.ref, b.ref, ""))
+  }
+
+  /// The comparisons in use.
+  package enum Comparison {
+    case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
+  }
+
+  /// Compares signed integers.
+  package func compare(_ comparison: Comparison, _ a: IRValue, _ b: IRValue) -> IRValue {
+    let predicate =
+      switch comparison {
+      case .equal: LLVMIntEQ
+      case .notEqual: LLVMIntNE
+      case .less: LLVMIntSLT
+      case .lessOrEqual: LLVMIntSLE
+      case .greater: LLVMIntSGT
+      case .greaterOrEqual: LLVMIntSGE
+      }
+    return IRValue(LLVMBuildICmp(builder, predicate, a.ref, b.ref, ""))
+  }
+
+  package func min(_ a: IRValue, _ b: IRValue) -> IRValue { select(compare(.less, a, b), a, b) }
+  package func max(_ a: IRValue, _ b: IRValue) -> IRValue { select(compare(.less, a, b), b, a) }
+
+  package func select(_ condition: IRValue, _ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildSelect(builder, condition.ref, a.ref, b.ref, ""))
+  }
+
+  // MARK: Floating point
+
+  package func fadd(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildFAdd(builder, a.ref, b.ref, ""))
+  }
+  package func fsub(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildFSub(builder, a.ref, b.ref, ""))
+  }
+  package func fmul(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildFMul(builder, a.ref, b.ref, ""))
+  }
+  package func fdiv(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildFDiv(builder, a.ref, b.ref, ""))
+  }
+  package func fneg(_ a: IRValue) -> IRValue { IRValue(LLVMBuildFNeg(builder, a.ref, "")) }
+
+  /// a · b + c, fused where the target has the instruction.
+  package func multiplyAdd(_ a: IRValue, _ b: IRValue, _ c: IRValue) -> IRValue {
+    intrinsic("llvm.fmuladd", overloads: [a.type], [a, b, c])
+  }
+
+  /// Compares floating-point numbers; false if one is NaN, but for `notEqual`, which is then true.
+  package func fcompare(_ comparison: Comparison, _ a: IRValue, _ b: IRValue) -> IRValue {
+    let predicate =
+      switch comparison {
+      case .equal: LLVMRealOEQ
+      case .notEqual: LLVMRealUNE
+      case .less: LLVMRealOLT
+      case .lessOrEqual: LLVMRealOLE
+      case .greater: LLVMRealOGT
+      case .greaterOrEqual: LLVMRealOGE
+      }
+    return IRValue(LLVMBuildFCmp(builder, predicate, a.ref, b.ref, ""))
+  }
+
+  package func fmax(_ a: IRValue, _ b: IRValue) -> IRValue { select(fcompare(.greater, a, b), a, b) }
+  package func fmin(_ a: IRValue, _ b: IRValue) -> IRValue { select(fcompare(.less, a, b), a, b) }
+  package func sqrt(_ a: IRValue) -> IRValue {
+    intrinsic("llvm.sqrt", overloads: [a.type], [a])
+  }
+
+  // MARK: Conversions
+
+  package func bitcast(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildBitCast(builder, a.ref, type.ref, ""))
+  }
+  package func signExtend(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildSExt(builder, a.ref, type.ref, ""))
+  }
+  package func zeroExtend(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildZExt(builder, a.ref, type.ref, ""))
+  }
+  package func truncate(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildTrunc(builder, a.ref, type.ref, ""))
+  }
+  package func signedToFloat(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildSIToFP(builder, a.ref, type.ref, ""))
+  }
+  package func floatToSigned(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildFPToSI(builder, a.ref, type.ref, ""))
+  }
+  package func floatExtend(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildFPExt(builder, a.ref, type.ref, ""))
+  }
+  package func floatTruncate(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildFPTrunc(builder, a.ref, type.ref, ""))
+  }
+
+  // MARK: Memory
+
+  /// Returns the address of element `index` of an array of `type` at `base`.
+  package func element(_ base: IRValue, _ index: IRValue, _ type: IRType) -> IRValue {
+    var indices: [LLVMValueRef?] = [index.ref]
+    return IRValue(LLVMBuildInBoundsGEP2(builder, type.ref, base.ref, &indices, 1, ""))
+  }
+
+  /// Loads a `type` from `address`, aligned to one lane.
+  package func load(_ type: IRType, _ address: IRValue, align: Int = 4) -> IRValue {
+    let value = LLVMBuildLoad2(builder, type.ref, address.ref, "")
+    LLVMSetAlignment(value, UInt32(align))
+    return IRValue(value)
+  }
+
+  /// Stores `value` to `address`, aligned to one lane.
+  package func store(_ value: IRValue, _ address: IRValue, align: Int = 4) {
+    LLVMSetAlignment(LLVMBuildStore(builder, value.ref, address.ref), UInt32(align))
+  }
+
+  /// Loads the lanes of `mask`; the others are 0.
+  package func maskedLoad(_ type: IRType, _ address: IRValue, _ mask: IRValue) -> IRValue {
+    intrinsic(
+      "llvm.masked.load", overloads: [type, pointer], [address, mask, zero(type)])
+  }
+
+  /// Stores the lanes of `mask`.
+  package func maskedStore(_ value: IRValue, _ address: IRValue, _ mask: IRValue) {
+    intrinsic("llvm.masked.store", overloads: [value.type, pointer], [value, address, mask])
+  }
+
+  /// Sets `bytes` bytes at `address` to 0.
+  package func clear(_ address: IRValue, bytes: IRValue) {
+    LLVMBuildMemSet(builder, address.ref, int(0, IRType(LLVMInt8TypeInContext(context))).ref, bytes.ref, 4)
+  }
+
+  /// Copies `bytes` bytes between areas that do not overlap.
+  package func copy(to: IRValue, from: IRValue, bytes: IRValue) {
+    LLVMBuildMemCpy(builder, to.ref, 4, from.ref, 4, bytes.ref)
+  }
+
+  // MARK: Vectors
+
+  /// Returns a vector with `value` in every lane.
+  package func splat(_ value: IRValue, _ lanes: Int) -> IRValue {
+    guard lanes > 1 else { return value }
+    let type = vector(value.type, lanes)
+    let poison = LLVMGetPoison(type.ref)
+    let first = LLVMBuildInsertElement(builder, poison, value.ref, int(0, i32).ref, "")
+    return IRValue(
+      LLVMBuildShuffleVector(builder, first, poison, zero(vector(i32, lanes)).ref, ""))
+  }
+
+  /// Returns the lanes `lanes` of `a` and `b` taken one after the other.
+  package func shuffle(_ a: IRValue, _ b: IRValue, _ lanes: [Int]) -> IRValue {
+    let mask = constantVector(lanes.map { int($0, i32) })
+    return IRValue(LLVMBuildShuffleVector(builder, a.ref, b.ref, mask.ref, ""))
+  }
+
+  /// Returns lane `lane`.
+  package func extract(_ a: IRValue, _ lane: Int) -> IRValue {
+    IRValue(LLVMBuildExtractElement(builder, a.ref, int(lane, i32).ref, ""))
+  }
+
+  /// Combines all lanes by `combine`, halving the vector: the order is fixed, so results repeat.
+  package func reduce(_ a: IRValue, _ combine: (IRValue, IRValue) -> IRValue) -> IRValue {
+    var value = a
+    while value.type.lanes > 1 {
+      let half = value.type.lanes / 2
+      value = combine(
+        shuffle(value, value, Array(0..<half)), shuffle(value, value, Array(half..<2 * half)))
+    }
+    return a.type.lanes > 1 ? extract(value, 0) : value
+  }
+
+  // MARK: Atomics
+
+  /// Adds to a 32-bit integer in memory and returns what was there before; sequentially consistent.
+  package func atomicAdd(_ address: IRValue, _ value: IRValue) -> IRValue {
+    IRValue(
+      LLVMBuildAtomicRMW(
+        builder, LLVMAtomicRMWBinOpAdd, address.ref, value.ref,
+        LLVMAtomicOrderingSequentiallyConsistent, 0))
+  }
+
+  /// Loads an i32 that other threads write.
+  package func atomicLoad(_ address: IRValue) -> IRValue {
+    let value = load(i32, address)
+    LLVMSetOrdering(value.ref, LLVMAtomicOrderingSequentiallyConsistent)
+    return value
+  }
+
+  /// Stores an i32 that other threads read.
+  package func atomicStore(_ value: IRValue, _ address: IRValue) {
+    let instruction = LLVMBuildStore(builder, value.ref, address.ref)
+    LLVMSetAlignment(instruction, 4)
+    LLVMSetOrdering(instruction, LLVMAtomicOrderingSequentiallyConsistent)
+  }
+
+  /// Reserves `bytes` bytes on the stack; call it in the function's entry block only.
+  package func stack(bytes: Int) -> IRValue {
+    let type = LLVMArrayType2(LLVMInt8TypeInContext(context), UInt64(bytes))
+    let value = LLVMBuildAlloca(builder, type, "")
+    LLVMSetAlignment(value, 64)
+    return IRValue(value)
+  }
+}

@@ -1,0 +1,122 @@
+/// A chain of row-wise ops that one kernel executes block by block: rows in, matmuls, rows out.
+///
+/// A block is at most `blockRows` consecutive rows of one segment; within it every value is finished
+/// before the next step reads it, in cache. Prologues, matmuls and epilogues are all steps of it.
+public struct BlockProgram: Hashable, Sendable {
+  /// How the row of a buffer follows from the program's row r.
+  public enum RowAccess: String, Hashable, Sendable {
+    /// Row r.
+    case identity
+    /// Row `plan.rows[r]`.
+    case routed
+  }
+
+  /// Where a value comes from.
+  public enum Source: Hashable, Sendable {
+    /// Rows of a buffer.
+    case rows(argument: Int, RowAccess)
+    /// A weight: one array a group.
+    case weight(argument: Int)
+    /// One number for all rows.
+    case scalar(argument: Int)
+    /// A known number.
+    case constant(Double)
+    /// A step computes it.
+    case step
+  }
+
+  /// Where a value is kept for later kernels.
+  public struct Store: Hashable, Sendable {
+    /// The buffer's argument.
+    public let argument: Int
+    /// The row that it is written to.
+    public let access: RowAccess
+
+    /// Creates a place.
+    public init(argument: Int, access: RowAccess) {
+      self.argument = argument
+      self.access = access
+    }
+  }
+
+  /// A value of the program.
+  public struct Value: Hashable, Sendable {
+    /// Elements in a row; for a weight: in one group's array.
+    public let width: Int
+    /// The element type.
+    public let element: ElementType
+    /// Where it comes from.
+    public let source: Source
+    /// Where it is kept, if a later kernel reads it.
+    public var store: Store?
+
+    /// Creates a value.
+    public init(width: Int, element: ElementType, source: Source, store: Store? = nil) {
+      self.width = width
+      self.element = element
+      self.source = source
+      self.store = store
+    }
+  }
+
+  /// One op on values.
+  public struct Step: Hashable, Sendable {
+    /// The op.
+    public let op: Op
+    /// The values that it reads; the plan is not among them.
+    public let operands: [Int]
+    /// The values that it defines.
+    public let results: [Int]
+
+    /// Creates a step.
+    public init(op: Op, operands: [Int], results: [Int]) {
+      self.op = op
+      self.operands = operands
+      self.results = results
+    }
+  }
+
+  /// Rows in all.
+  public let rows: Int
+  /// Rows in a block.
+  public let blockRows: Int
+  /// The plan's argument and its number of segments, if rows are grouped or routed.
+  public let plan: PlanUse?
+  /// The values.
+  public var values: [Value]
+  /// The steps, in order.
+  public var steps: [Step]
+
+  /// A plan among the arguments.
+  public struct PlanUse: Hashable, Sendable {
+    /// Its argument.
+    public let argument: Int
+    /// Its segments.
+    public let segments: Int
+
+    /// Creates a use.
+    public init(argument: Int, segments: Int) {
+      self.argument = argument
+      self.segments = segments
+    }
+  }
+
+  /// Creates a program.
+  public init(rows: Int, blockRows: Int, plan: PlanUse?, values: [Value], steps: [Step]) {
+    self.rows = rows
+    self.blockRows = blockRows
+    self.plan = plan
+    self.values = values
+    self.steps = steps
+  }
+
+  /// A short name: its matmul if it has one, else its first step.
+  public var name: String {
+    let first = steps.first { $0.op.traits.contains(.matmul) } ?? steps.first
+    let name = (first?.op.mnemonic ?? "copy").replacing(".", with: "_")
+    return steps.count > 1 ? "\(name)_and_\(steps.count - 1)" : name
+  }
+
+  /// The most blocks that any plan can give.
+  public var blockCount: Int { rows / blockRows + (plan?.segments ?? 0) + 2 }
+}

@@ -1,0 +1,175 @@
+/// What a kernel computes, by shape: calls of equal kernels share their code.
+///
+/// Arguments are listed in the order in which a call passes them. T rows, K segments, D and N widths.
+public enum Kernel: Hashable, Sendable {
+  /// A program over blocks of rows; its arguments are numbered by the program.
+  case block(BlockProgram)
+  /// (partials, out, plan?): adds up the partial column sums of a block program's blocks.
+  case columnSum(ColumnSumShape)
+  /// (x, dy…, workspace, dw…, plan?)
+  case weightGradient(WeightGradientShape)
+  /// (q, k, v, o, lse, documents?, segments?)
+  case attention(AttentionShape)
+  /// (q, k, v, o, lse, do, dq, dk, dv, documents?, segments?)
+  case attentionGradient(AttentionShape)
+  /// (tokens, dy, dtable)
+  case embedGradient(rows: Int, vocabulary: Int, width: Int)
+  /// (x, out): the sum of `count` numbers.
+  case sum(count: Int)
+  /// (targets, out)
+  case tokenWeights(rows: Int, ranges: [Range<Int>])
+  /// (x, w forward, targets, losses) or, with gradients,
+  /// (x, w forward, w backward, targets, dlosses, losses, dx, dw, workspace)
+  case headLoss(HeadLossShape)
+  /// (modality, plan)
+  case route(rows: Int, segments: Int)
+  /// (plan): one thread counts it while the others wait.
+  case sync
+  /// (x, w…, y…, plan?): OpenBLAS forward.
+  case blasLinear(BlasShape)
+  /// (dy1, w1, …, dx, plan?): OpenBLAS input gradient.
+  case blasInputGradient(BlasShape)
+  /// (x, dy…, dw…, plan?): OpenBLAS weight gradient.
+  case blasWeightGradient(BlasShape)
+  /// (gradients, partials, count): sums of squares of fixed chunks.
+  case squaredNorm
+  /// (partials, chunks): the norm, the clip factor and whether the update may happen.
+  case clip
+  /// (master, gradient, first, second, count, decays)
+  case adamW
+  /// (master, packed, N, D, groups): the form that `linear` reads.
+  case packForward
+  /// (master, packed, N, D, groups): the form that `linear.input_gradient` reads.
+  case packBackward
+}
+
+/// The routing of a kernel: how many segments its plan has, and each one's group of weights.
+public struct KernelRouting: Hashable, Sendable {
+  /// Segments of the plan.
+  public let segments: Int
+  /// Segment → group.
+  public let groups: Groups
+
+  /// Creates a routing.
+  public init(segments: Int, groups: Groups) {
+    self.segments = segments
+    self.groups = groups
+  }
+}
+
+/// The shape of a column sum's second half.
+public struct ColumnSumShape: Hashable, Sendable {
+  /// The rows and blocks of the block program that leaves the partial sums.
+  public let rows: Int
+  public let blockRows: Int
+  /// The width of a partial sum, and into how many parts it is cut that are added.
+  public let width: Int
+  public let parts: Int
+  public let routing: KernelRouting?
+
+  /// Creates a shape.
+  public init(rows: Int, blockRows: Int, width: Int, parts: Int, routing: KernelRouting?) {
+    self.rows = rows
+    self.blockRows = blockRows
+    self.width = width
+    self.parts = parts
+    self.routing = routing
+  }
+}
+
+/// The shape of a weight gradient.
+public struct WeightGradientShape: Hashable, Sendable {
+  public let rows: Int
+  /// D, the width of x.
+  public let input: Int
+  /// N of each output gradient.
+  public let outputs: [Int]
+  public let routing: KernelRouting?
+
+  /// Creates a shape.
+  public init(rows: Int, input: Int, outputs: [Int], routing: KernelRouting?) {
+    self.rows = rows
+    self.input = input
+    self.outputs = outputs
+    self.routing = routing
+  }
+}
+
+/// The shape of a linear map that OpenBLAS computes.
+public struct BlasShape: Hashable, Sendable {
+  public let rows: Int
+  /// D, the width of x.
+  public let input: Int
+  /// N of each weight.
+  public let outputs: [Int]
+  public let routing: KernelRouting?
+
+  /// Creates a shape.
+  public init(rows: Int, input: Int, outputs: [Int], routing: KernelRouting?) {
+    self.rows = rows
+    self.input = input
+    self.outputs = outputs
+    self.routing = routing
+  }
+}
+
+/// The shape of an attention.
+public struct AttentionShape: Hashable, Sendable {
+  public let attention: Op.Attention
+  /// Tokens in a sequence.
+  public let sequence: Int
+  public let headWidth: Int
+
+  /// Creates a shape.
+  public init(attention: Op.Attention, sequence: Int, headWidth: Int) {
+    self.attention = attention
+    self.sequence = sequence
+    self.headWidth = headWidth
+  }
+}
+
+/// The shape of a head with its loss.
+public struct HeadLossShape: Hashable, Sendable {
+  public let rows: Int
+  public let width: Int
+  public let vocabulary: Int
+  public let hasGradient: Bool
+  /// Rows whose logit gradients are kept at a time.
+  public let chunk: Int
+
+  /// Creates a shape.
+  public init(rows: Int, width: Int, vocabulary: Int, hasGradient: Bool, chunk: Int) {
+    self.rows = rows
+    self.width = width
+    self.vocabulary = vocabulary
+    self.hasGradient = hasGradient
+    self.chunk = chunk
+  }
+}
+
+extension Kernel {
+  /// A short name of what it computes.
+  public var name: String {
+    switch self {
+    case .block(let program): program.name
+    case .columnSum: "column_sum"
+    case .weightGradient: "weight_gradient"
+    case .attention: "attention"
+    case .attentionGradient: "attention_gradient"
+    case .embedGradient: "embed_gradient"
+    case .sum: "sum"
+    case .tokenWeights: "token_weights"
+    case .headLoss(let shape): shape.hasGradient ? "head_loss_gradient" : "head_loss"
+    case .route: "route"
+    case .sync: "sync"
+    case .blasLinear: "blas_linear"
+    case .blasInputGradient: "blas_input_gradient"
+    case .blasWeightGradient: "blas_weight_gradient"
+    case .squaredNorm: "squared_norm"
+    case .clip: "clip"
+    case .adamW: "adamw"
+    case .packForward: "pack_forward"
+    case .packBackward: "pack_backward"
+    }
+  }
+}
