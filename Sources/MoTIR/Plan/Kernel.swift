@@ -35,7 +35,7 @@ public enum Kernel: Hashable, Sendable {
   case squaredNorm
   /// (partials, chunks): the norm, the clip factor and whether the update may happen.
   case clip
-  /// (master, gradient, first, second, count, decays)
+  /// (master, gradient, first, second, clip partials, count, decays)
   case adamW
   /// (master, packed, N, D, groups): the form that `linear` reads.
   case packForward
@@ -59,31 +59,41 @@ public struct KernelRouting: Hashable, Sendable {
 
 /// The shape of a column sum's second half.
 public struct ColumnSumShape: Hashable, Sendable {
-  /// The rows and blocks of the block program that leaves the partial sums.
+  /// The rows of the block program that leaves the partial sums.
   public let rows: Int
+  /// The rows of its blocks.
   public let blockRows: Int
-  /// The width of a partial sum, and into how many parts it is cut that are added.
+  /// The width of a partial sum.
   public let width: Int
+  /// Into how many parts a partial sum is cut that are added.
   public let parts: Int
-  public let routing: KernelRouting?
+  /// The segments of the block program's plan; 0 if it has none.
+  public let segments: Int
+  /// Segment → group; `nil` sums all blocks.
+  public let groups: Groups?
 
   /// Creates a shape.
-  public init(rows: Int, blockRows: Int, width: Int, parts: Int, routing: KernelRouting?) {
+  public init(
+    rows: Int, blockRows: Int, width: Int, parts: Int, segments: Int, groups: Groups?
+  ) {
     self.rows = rows
     self.blockRows = blockRows
     self.width = width
     self.parts = parts
-    self.routing = routing
+    self.segments = segments
+    self.groups = groups
   }
 }
 
 /// The shape of a weight gradient.
 public struct WeightGradientShape: Hashable, Sendable {
+  /// T
   public let rows: Int
   /// D, the width of x.
   public let input: Int
   /// N of each output gradient.
   public let outputs: [Int]
+  /// Who takes which weight; `nil` for a tied one.
   public let routing: KernelRouting?
 
   /// Creates a shape.
@@ -97,11 +107,13 @@ public struct WeightGradientShape: Hashable, Sendable {
 
 /// The shape of a linear map that OpenBLAS computes.
 public struct BlasShape: Hashable, Sendable {
+  /// T
   public let rows: Int
   /// D, the width of x.
   public let input: Int
   /// N of each weight.
   public let outputs: [Int]
+  /// Who takes which weight; `nil` for a tied one.
   public let routing: KernelRouting?
 
   /// Creates a shape.
@@ -115,9 +127,11 @@ public struct BlasShape: Hashable, Sendable {
 
 /// The shape of an attention.
 public struct AttentionShape: Hashable, Sendable {
+  /// Heads and masks.
   public let attention: Op.Attention
   /// Tokens in a sequence.
   public let sequence: Int
+  /// The width of a head.
   public let headWidth: Int
 
   /// Creates a shape.
@@ -130,9 +144,13 @@ public struct AttentionShape: Hashable, Sendable {
 
 /// The shape of a head with its loss.
 public struct HeadLossShape: Hashable, Sendable {
+  /// T
   public let rows: Int
+  /// D
   public let width: Int
+  /// V
   public let vocabulary: Int
+  /// `true` iff it computes gradients too.
   public let hasGradient: Bool
   /// Rows whose logit gradients are kept at a time.
   public let chunk: Int

@@ -1,0 +1,258 @@
+internal import MoTIR
+
+/// Builds the block program of one unit and the call's arguments.
+struct BlockAssembly {
+  var values: [BlockProgram.Value] = []
+  var steps: [BlockProgram.Step] = []
+  var arguments: [KernelArgument] = []
+  var numbers: [ValueID: Int] = [:]
+  var argumentOfBuffer: [BufferID: Int] = [:]
+  var flops = 0.0
+
+  /// Returns the argument for `buffer`, adding it or widening its access.
+  mutating func argument(_ buffer: BufferID, _ access: Access) -> Int {
+    if let index = argumentOfBuffer[buffer] {
+      if case .buffer(_, let old) = arguments[index], old != access {
+        arguments[index] = .buffer(buffer, .update)
+      }
+      return index
+    }
+    argumentOfBuffer[buffer] = arguments.count
+    arguments.append(.buffer(buffer, access))
+    return arguments.count - 1
+  }
+
+  /// Adds a value and returns its number.
+  mutating func add(_ value: BlockProgram.Value) -> Int {
+    values.append(value)
+    return values.count - 1
+  }
+}
+
+extension FunctionPlanner {
+  /// Plans a unit of row-wise nodes as one block program, and the second half of its column sums.
+  mutating func planBlock(_ unit: Unit) {
+    var block = BlockAssembly()
+    let members = Set(unit.nodes)
+    let plan = unit.nodes.lazy.compactMap { self.planOperand(of: self.graph[$0]) }.first
+    var use: BlockProgram.PlanUse?
+    if let plan, case .plan(_, let segments) = graph.type(of: plan) {
+      use = .init(argument: block.argument(buffer(plan), .read), segments: segments)
+    }
+    let rows = unitRows(unit)
+    var sums: [(node: Node, partials: BufferID)] = []
+    for id in unit.nodes {
+      let node = graph[id]
+      switch node.op {
+      case .gather: addGather(node, members, to: &block)
+      case .scatter: addScatter(node, members, to: &block)
+      case .columnSum:
+        let partials = addColumnSum(node, rows: rows, segments: use?.segments ?? 0, to: &block)
+        sums.append((node, partials))
+      default: addStep(node, members, to: &block)
+      }
+    }
+    let program = BlockProgram(
+      rows: rows, blockRows: blockRows(rows), plan: use, values: block.values, steps: block.steps)
+    call(.block(program), block.arguments, flops: block.flops, nodes: unit.nodes)
+    let planBuffer = plan.map { buffer($0) }
+    for (node, partials) in sums {
+      planColumnSum(node, partials: partials, of: program, plan: planBuffer)
+    }
+  }
+
+  private func planOperand(of node: Node) -> ValueID? {
+    node.operands.first { if case .plan = graph.type(of: $0) { true } else { false } }
+  }
+
+  private func unitRows(_ unit: Unit) -> Int {
+    let node = graph[unit.nodes[0]]
+    if case .columnSum = node.op { return shape(node.operands[0]).rows }
+    return shape(node.results[0]).rows
+  }
+
+  // MARK: Values
+
+  /// Returns the number of `value` in the program, adding what comes from outside.
+  private mutating func number(_ value: ValueID, to block: inout BlockAssembly) -> Int {
+    if let number = block.numbers[value] { return number }
+    let type = graph.type(of: value)
+    let source: BlockProgram.Source
+    var width = shape(value).width
+    if case .constant(let constant) = graph.definition(of: value).op {
+      source = .constant(constant)
+      if type == .scalar { width = 1 }
+    } else if type == .scalar {
+      source = .scalar(argument: block.argument(buffer(value), .read))
+    } else {
+      source = .rows(argument: block.argument(buffer(value), .read), .identity)
+    }
+    let number = block.add(.init(width: width, element: type.element ?? .f32, source: source))
+    block.numbers[value] = number
+    return number
+  }
+
+  /// Adds a weight in the form of `buffer`, `width` elements a group.
+  private func weight(_ buffer: BufferID, width: Int, to block: inout BlockAssembly) -> Int {
+    let argument = block.argument(buffer, .read)
+    return block.add(.init(width: width, element: .f32, source: .weight(argument: argument)))
+  }
+
+  /// Returns where `value` is to be stored, if another kernel reads it.
+  private mutating func store(
+    _ value: ValueID, _ members: Set<NodeID>, to block: inout BlockAssembly
+  ) -> BlockProgram.Store? {
+    guard leaves(value, members) else { return nil }
+    return .init(argument: block.argument(place(value), .write), access: .identity)
+  }
+
+  // MARK: Nodes
+
+  private mutating func addGather(
+    _ node: Node, _ members: Set<NodeID>, to block: inout BlockAssembly
+  ) {
+    let source = block.argument(buffer(node.operands[0]), .read)
+    let type = graph.type(of: node.operands[0])
+    let number = block.add(
+      .init(
+        width: shape(node.operands[0]).width, element: type.element ?? .f32,
+        source: .rows(argument: source, .routed), store: store(node.results[0], members, to: &block)
+      ))
+    block.numbers[node.results[0]] = number
+  }
+
+  private mutating func addScatter(
+    _ node: Node, _ members: Set<NodeID>, to block: inout BlockAssembly
+  ) {
+    let place = BlockProgram.Store(
+      argument: block.argument(place(node.results[0]), .write), access: .routed)
+    let operand = number(node.operands[0], to: &block)
+    if block.values[operand].source == .step, block.values[operand].store == nil {
+      // The producer writes its rows straight to their places.
+      block.values[operand].store = place
+      return
+    }
+    let value = block.values[operand]
+    let result = block.add(
+      .init(width: value.width, element: value.element, source: .step, store: place))
+    block.steps.append(.init(op: .scatter, operands: [operand], results: [result]))
+  }
+
+  private mutating func addColumnSum(
+    _ node: Node, rows: Int, segments: Int, to block: inout BlockAssembly
+  ) -> BufferID {
+    let operand = number(node.operands[0], to: &block)
+    let width = block.values[operand].width
+    let count = blockCount(rows: rows, segments: segments)
+    let partials = builder.addTemporary(bytes: 4 * count * width, label: "partial column sums")
+    let result = block.add(
+      .init(
+        width: width, element: .f32, source: .step,
+        store: .init(argument: block.argument(partials, .write), access: .identity)))
+    block.steps.append(.init(op: .columnSum(nil, parts: 1), operands: [operand], results: [result]))
+    return partials
+  }
+
+  private func blockCount(rows: Int, segments: Int) -> Int {
+    BlockProgram(
+      rows: rows, blockRows: blockRows(rows),
+      plan: segments > 0 ? .init(argument: 0, segments: segments) : nil, values: [], steps: []
+    ).blockCount
+  }
+
+  /// Plans the second half of a column sum, over the blocks that `program` left behind.
+  private mutating func planColumnSum(
+    _ node: Node, partials: BufferID, of program: BlockProgram, plan: BufferID?
+  ) {
+    guard case .columnSum(_, let parts) = node.op else { return }
+    let shape = ColumnSumShape(
+      rows: program.rows, blockRows: program.blockRows, width: shape(node.operands[0]).width,
+      parts: parts, segments: program.plan?.segments ?? 0, groups: node.op.groups)
+    call(
+      .columnSum(shape),
+      [.buffer(partials, .read), .buffer(place(node.results[0]), .write)]
+        + (plan.map { [.buffer($0, .read)] } ?? []), nodes: [definition(node)])
+  }
+
+  private mutating func addStep(
+    _ node: Node, _ members: Set<NodeID>, to block: inout BlockAssembly
+  ) {
+    let operands = stepOperands(node, to: &block)
+    let results = node.results.map { value in
+      let store = store(value, members, to: &block)
+      let number = block.add(
+        .init(width: shape(value).width, element: .f32, source: .step, store: store))
+      block.numbers[value] = number
+      return number
+    }
+    block.steps.append(.init(op: node.op, operands: operands, results: results))
+  }
+
+  private mutating func stepOperands(_ node: Node, to block: inout BlockAssembly) -> [Int] {
+    let data = data(node)
+    let weights = weightPositions(node, count: data.count)
+    var operands: [Int] = []
+    for (index, value) in data.enumerated() {
+      guard weights.contains(index) else {
+        operands.append(number(value, to: &block))
+        continue
+      }
+      operands.append(weightOperand(node, value, to: &block))
+    }
+    if case .rotary(let rotary) = node.op {
+      let width = shape(data[0]).width / rotary.heads
+      operands.append(rotaryTable(rotary, headWidth: width, to: &block))
+    }
+    return operands
+  }
+
+  /// Returns which operands of `node` are weights.
+  private func weightPositions(_ node: Node, count: Int) -> Set<Int> {
+    switch node.op {
+    case .linear: Set(1..<count)
+    case .linearInputGradient: Set(stride(from: 1, to: count, by: 2))
+    case .norm(let norm, _): norm.hasGain ? [1] : []
+    case .normGradient(let norm, _): norm.hasGain ? [2] : []
+    case .channelMultiply, .channelAdd, .embed: [1]
+    default: []
+    }
+  }
+
+  private mutating func weightOperand(
+    _ node: Node, _ value: ValueID, to block: inout BlockAssembly
+  ) -> Int {
+    let shape = graph.type(of: value)
+    let groups = node.op.groups?.count ?? 1
+    let rows = Double(self.shape(node.operands[0]).rows)
+    guard case .parameter(let name) = graph.definition(of: value).op else {
+      return weight(buffer(value), width: shape.elementCount / groups, to: &block)
+    }
+    let matrix = builder.parameter(name).declaration.shape
+    switch node.op {
+    case .linear, .linearInputGradient:
+      let backward = if case .linearInputGradient = node.op { true } else { false }
+      let form = backward ? builder.backwardForm(name) : builder.forwardForm(name)
+      block.flops += 2 * rows * Double(matrix[0]) * Double(matrix[1])
+      let (wide, deep) = backward ? (matrix[1], matrix[0]) : (matrix[0], matrix[1])
+      let elements = builder.plan.precision.panelElements(
+        wide: builder.plan.tile.padded(wide), deep: deep)
+      return weight(form, width: elements, to: &block)
+    default:
+      return weight(
+        builder.parameter(name).master, width: shape.elementCount / groups, to: &block)
+    }
+  }
+
+  private mutating func rotaryTable(
+    _ rotary: Rotary, headWidth: Int, to block: inout BlockAssembly
+  ) -> Int {
+    let positions = rotaryPositions(sequence: module.sequence)
+    let bytes = 4 * positions * headWidth
+    let table = builder.constant(
+      .rotary(positions: positions, headWidth: headWidth, base: rotary.base), bytes: bytes)
+    return weight(table, width: positions * headWidth, to: &block)
+  }
+}
+
+/// Returns how many positions rotary tables have: inputs beyond are refused before a step.
+package func rotaryPositions(sequence: Int) -> Int { max(4096, sequence) }

@@ -1,0 +1,169 @@
+internal import MoTIR
+
+// Kernels that compute one node each.
+extension FunctionPlanner {
+  /// A linear map or its input gradient by OpenBLAS.
+  mutating func planBlas(_ node: Node) {
+    let data = data(node)
+    let (rows, width) = shape(data[0])
+    let (input, outputs): (Int, [Int])
+    let kernel: Kernel
+    if case .linear = node.op {
+      (input, outputs) = (width, node.results.map { shape($0).width })
+      kernel = .blasLinear(
+        BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
+    } else {
+      input = shape(node.results[0]).width
+      outputs = stride(from: 0, to: data.count, by: 2).map { shape(data[$0]).width }
+      kernel = .blasInputGradient(
+        BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
+    }
+    let arguments =
+      data.map { KernelArgument.buffer(buffer($0), .read) }
+      + node.results.map { .buffer(place($0), .write) } + planArgument(node)
+    let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
+    call(kernel, arguments, flops: flops, nodes: [definition(node)])
+  }
+
+  mutating func planWeightGradient(_ node: Node) {
+    let data = data(node)
+    let (rows, input) = shape(data[0])
+    let outputs = data.dropFirst().map { shape($0).width }
+    let reads = data.map { KernelArgument.buffer(buffer($0), .read) }
+    let writes = node.results.map { KernelArgument.buffer(place($0), .write) }
+    let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
+    if builder.plan.backend == .blas {
+      let shape = BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node))
+      return call(
+        .blasWeightGradient(shape), reads + writes + planArgument(node), flops: flops,
+        nodes: [definition(node)])
+    }
+    let tile = builder.plan.tile
+    let columns = tile.padded(input) + outputs.map(tile.padded).reduce(0, +)
+    let precision = builder.plan.precision
+    // Every segment may end on half an instruction's depth.
+    let deep = rows + (precision.depth - 1) * ((routing(node)?.segments ?? 0) + 1)
+    let workspace = builder.addTemporary(
+      bytes: precision.panelElements(wide: columns, deep: deep) * precision.bytes,
+      label: "interleaved operands")
+    let shape = WeightGradientShape(
+      rows: rows, input: input, outputs: outputs, routing: routing(node))
+    call(
+      .weightGradient(shape),
+      reads + [.buffer(workspace, .write)] + writes + planArgument(node), flops: flops,
+      nodes: [definition(node)])
+  }
+
+  mutating func planAttention(_ node: Node, _ attention: Op.Attention, gradient: Bool) {
+    let (rows, width) = shape(node.operands[0])
+    let shape = AttentionShape(
+      attention: attention, sequence: rows / attention.batch, headWidth: width / attention.heads)
+    let rowOperands = gradient ? 6 : 3
+    let operands = node.operands.map { KernelArgument.buffer(buffer($0), .read) }
+    let results = node.results.map { KernelArgument.buffer(place($0), .write) }
+    let pairs =
+      Double(rows) * Double(attention.causal ? shape.sequence + 1 : shape.sequence)
+      / (attention.causal ? 2 : 1)
+    call(
+      gradient ? .attentionGradient(shape) : .attention(shape),
+      operands[..<rowOperands] + results + operands[rowOperands...],
+      flops: (gradient ? 8 : 4) * pairs * Double(width), nodes: [definition(node)])
+  }
+
+  mutating func planSum(_ node: Node) {
+    let source = buffer(node.operands[0])
+    call(
+      .sum(count: graph.type(of: node.operands[0]).elementCount),
+      [.buffer(source, .read), .buffer(place(node.results[0]), .write)],
+      nodes: [definition(node)])
+  }
+
+  mutating func planEmbedGradient(_ node: Node, _ vocabulary: Int) {
+    let (rows, width) = shape(node.operands[1])
+    call(
+      .embedGradient(rows: rows, vocabulary: vocabulary, width: width),
+      [
+        .buffer(buffer(node.operands[0]), .read), .buffer(buffer(node.operands[1]), .read),
+        .buffer(place(node.results[0]), .write),
+      ], nodes: [definition(node)])
+  }
+
+  mutating func planTokenWeights(_ node: Node, _ ranges: [Range<Int>]) {
+    call(
+      .tokenWeights(rows: shape(node.operands[0]).rows, ranges: ranges),
+      [.buffer(buffer(node.operands[0]), .read), .buffer(place(node.results[0]), .write)],
+      nodes: [definition(node)])
+  }
+
+  /// (x, w forward, targets, losses), or with gradients
+  /// (x, w forward, w backward, targets, dlosses, losses, dx, dw, workspace).
+  mutating func planHeadLoss(_ node: Node, gradient: Bool) {
+    let (rows, width) = shape(node.operands[0])
+    guard case .parameter(let name) = graph.definition(of: node.operands[1]).op else {
+      preconditionFailure("a head's weight is no parameter")
+    }
+    let vocabulary = shape(node.operands[1]).rows
+    let chunk = headChunk(rows: rows, vocabulary: vocabulary)
+    let headShape = HeadLossShape(
+      rows: rows, width: width, vocabulary: vocabulary, hasGradient: gradient, chunk: chunk)
+    let blas = builder.plan.backend == .blas
+    let forward = blas ? builder.parameter(name).master : builder.forwardForm(name)
+    var arguments: [KernelArgument] = [
+      .buffer(buffer(node.operands[0]), .read), .buffer(forward, .read),
+    ]
+    if gradient {
+      let backward = blas ? forward : builder.backwardForm(name)
+      arguments.append(.buffer(backward, .read))
+    }
+    arguments += node.operands[2...].map { .buffer(buffer($0), .read) }
+    arguments += node.results.map { .buffer(place($0), .write) }
+    if gradient {
+      let tile = builder.plan.tile
+      let columns = 2 * tile.padded(vocabulary) + tile.padded(width)
+      let workspace = builder.addTemporary(
+        bytes: 4 * columns * chunk, label: "logit gradients of a chunk")
+      arguments.append(.buffer(workspace, .write))
+    }
+    let flops = (gradient ? 6.0 : 2.0) * Double(rows) * Double(width) * Double(vocabulary)
+    call(.headLoss(headShape), arguments, flops: flops, nodes: [definition(node)])
+  }
+
+  /// Returns how many rows of logit gradients are kept at a time: 64 MiB of them, 64 to 1,024 rows.
+  private func headChunk(rows: Int, vocabulary: Int) -> Int {
+    let fitting = (16 << 20) / max(1, vocabulary) / 64 * 64
+    return min(max(64, min(1024, fitting)), (rows + 63) / 64 * 64)
+  }
+
+  // MARK: Constants and copies
+
+  /// Writes a constant to memory, for kernels that cannot take it as a number.
+  mutating func fill(_ value: ValueID) -> BufferID {
+    guard case .constant(let number) = graph.definition(of: value).op else {
+      preconditionFailure("only constants are filled in")
+    }
+    let target = place(value)
+    let (rows, width) = shape(value)
+    let constant = BlockProgram.Value(
+      width: width, element: .f32, source: .constant(number),
+      store: .init(argument: 0, access: .identity))
+    let program = BlockProgram(
+      rows: rows, blockRows: blockRows(rows), plan: nil, values: [constant], steps: [])
+    call(.block(program), [.buffer(target, .write)], nodes: [])
+    return target
+  }
+
+  /// Copies a value to another buffer.
+  mutating func copy(_ value: ValueID, from source: BufferID, to target: BufferID) {
+    let (rows, width) = shape(value)
+    let element = graph.type(of: value).element ?? .f32
+    let copied = BlockProgram.Value(
+      width: width, element: element, source: .rows(argument: 0, .identity),
+      store: .init(argument: 1, access: .identity))
+    let program = BlockProgram(
+      rows: rows, blockRows: blockRows(rows), plan: nil, values: [copied], steps: [])
+    call(.block(program), [.buffer(source, .read), .buffer(target, .write)], nodes: [])
+  }
+
+  /// Returns the rows of a block: enough to use the weights in cache often, few enough for all threads.
+  func blockRows(_ rows: Int) -> Int { rows >= 1024 ? 64 : rows >= 256 ? 32 : 16 }
+}

@@ -1,0 +1,72 @@
+internal import MoTIR
+
+extension PlanBuilder {
+  /// Plans `pack`: every packed form from the master copies, after loading.
+  mutating func planPack() {
+    finish(Entry(name: "pack", calls: packCalls(), inputs: [], outputs: []))
+  }
+
+  /// Plans `update`: finite check, global norm, clipping, AdamW and the packed forms that follow.
+  ///
+  /// Nothing is written before the check has passed.
+  mutating func planUpdate() {
+    let region = plan.bytes(of: .gradients)
+    plan.buffers.append(Buffer(region: .gradients, offset: 0, bytes: region, label: "all gradients"))
+    let gradients = BufferID(plan.buffers.count - 1)
+    let count = region / 4
+    let chunks = (count + squaredNormChunk - 1) / squaredNormChunk
+    let partials = addTemporary(bytes: 8 * chunks, label: "squared norms")
+    var calls = [
+      KernelCall(
+        kernel: .squaredNorm,
+        arguments: [.buffer(gradients, .read), .buffer(partials, .write), .integer(count)],
+        flops: 0, bytes: Double(region), nodes: []),
+      KernelCall(
+        kernel: .clip, arguments: [.buffer(partials, .update), .integer(chunks)], flops: 0,
+        bytes: Double(8 * chunks), nodes: []),
+    ]
+    for parameter in plan.parameters { calls.append(adamW(parameter, after: partials)) }
+    finish(Entry(name: "update", calls: calls + packCalls(), inputs: [], outputs: []))
+  }
+
+  private mutating func adamW(_ parameter: ParameterPlacement, after partials: BufferID) -> KernelCall {
+    let master = plan[parameter.master]
+    let moments = [Region.firstMoments, .secondMoments].map { region in
+      plan.buffers.append(
+        Buffer(region: region, offset: master.offset, bytes: master.bytes, label: master.label))
+      return BufferID(plan.buffers.count - 1)
+    }
+    return KernelCall(
+      kernel: .adamW,
+      arguments: [
+        .buffer(parameter.master, .update), .buffer(parameter.gradient, .read),
+        .buffer(moments[0], .update), .buffer(moments[1], .update),
+        .buffer(partials, .read), .integer(master.bytes / 4),
+        .integer(parameter.declaration.decays ? 1 : 0),
+      ], flops: 0, bytes: 7 * Double(master.bytes), nodes: [])
+  }
+
+  private func packCalls() -> [KernelCall] {
+    plan.parameters.flatMap { parameter in
+      [(Kernel.packForward, parameter.forward), (.packBackward, parameter.backward)].compactMap {
+        kernel, form in
+        form.map { pack(parameter, kernel, into: $0) }
+      }
+    }
+  }
+
+  private func pack(
+    _ parameter: ParameterPlacement, _ kernel: Kernel, into form: BufferID
+  ) -> KernelCall {
+    let shape = parameter.declaration.shape
+    return KernelCall(
+      kernel: kernel,
+      arguments: [
+        .buffer(parameter.master, .read), .buffer(form, .write), .integer(shape[0]),
+        .integer(shape[1]), .integer(parameter.declaration.groups?.count ?? 1),
+      ], flops: 0, bytes: Double(plan[parameter.master].bytes + plan[form].bytes), nodes: [])
+  }
+}
+
+/// How many gradient elements one partial sum of squares covers, whatever the number of threads.
+let squaredNormChunk = 1 << 14

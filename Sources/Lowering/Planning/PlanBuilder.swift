@@ -1,0 +1,109 @@
+internal import MoTIR
+
+/// Collects a kernel plan's buffers and parameters while functions are planned one after another.
+struct PlanBuilder {
+  let module: Module
+  private(set) var plan: KernelPlan
+  private var used: [Region: Int] = [:]
+  private var placement: [String: Int] = [:]
+  private var tables: [ConstantTable: BufferID] = [:]
+  private var inputs: [String: BufferID] = [:]
+
+  /// Creates the plan of a module with all its parameters placed.
+  init(module: Module, tile: TileShape, precision: Precision, backend: MatmulBackend) {
+    self.module = module
+    plan = KernelPlan(name: module.name, tile: tile, precision: precision, backend: backend)
+    for declaration in module.parameters {
+      let bytes = 4 * declaration.type.elementCount
+      let master = add(.parameters, bytes: bytes, label: declaration.name)
+      let gradient = add(.gradients, bytes: bytes, label: "grad.\(declaration.name)")
+      placement[declaration.name] = plan.parameters.count
+      plan.parameters.append(
+        ParameterPlacement(declaration: declaration, master: master, gradient: gradient))
+    }
+  }
+
+  /// Adds a buffer at the end of `region`, on a cache line of its own.
+  mutating func add(_ region: Region, bytes: Int, label: String) -> BufferID {
+    let offset = used[region, default: 0]
+    used[region] = (offset + bytes + 63) / 64 * 64
+    plan.buffers.append(Buffer(region: region, offset: offset, bytes: bytes, label: label))
+    return BufferID(plan.buffers.count - 1)
+  }
+
+  /// Returns the buffer of input `name`, which all functions share.
+  mutating func input(_ name: String, bytes: Int) -> BufferID {
+    if let buffer = inputs[name] { return buffer }
+    let buffer = add(.inputs, bytes: bytes, label: name)
+    inputs[name] = buffer
+    return buffer
+  }
+
+  /// Adds an arena buffer whose place is decided later.
+  mutating func addTemporary(bytes: Int, label: String) -> BufferID {
+    plan.buffers.append(Buffer(region: .arena, offset: 0, bytes: bytes, label: label))
+    return BufferID(plan.buffers.count - 1)
+  }
+
+  /// Returns where parameter `name` is.
+  func parameter(_ name: String) -> ParameterPlacement {
+    guard let index = placement[name] else { preconditionFailure("no parameter \(name)") }
+    return plan.parameters[index]
+  }
+
+  /// Returns the form of parameter `name` that `linear` reads: panels `[N / columns][D][columns]`.
+  mutating func forwardForm(_ name: String) -> BufferID {
+    guard let index = placement[name] else { preconditionFailure("no parameter \(name)") }
+    if let form = plan.parameters[index].forward { return form }
+    let matrix = plan.parameters[index].declaration
+    let form = addForm(matrix, wide: matrix.shape[0], deep: matrix.shape[1], "forward")
+    plan.parameters[index].forward = form
+    return form
+  }
+
+  /// Returns the form that `linear.input_gradient` reads: panels `[D / columns][N][columns]`.
+  mutating func backwardForm(_ name: String) -> BufferID {
+    guard let index = placement[name] else { preconditionFailure("no parameter \(name)") }
+    if let form = plan.parameters[index].backward { return form }
+    let matrix = plan.parameters[index].declaration
+    let form = addForm(matrix, wide: matrix.shape[1], deep: matrix.shape[0], "backward")
+    plan.parameters[index].backward = form
+    return form
+  }
+
+  private mutating func addForm(
+    _ matrix: ParameterDeclaration, wide: Int, deep: Int, _ kind: String
+  ) -> BufferID {
+    let elements = plan.precision.panelElements(wide: plan.tile.padded(wide), deep: deep)
+    let bytes = (matrix.groups?.count ?? 1) * elements * plan.precision.bytes
+    return add(.packed, bytes: bytes, label: "\(matrix.name) \(kind)")
+  }
+
+  /// Returns the place of a table.
+  mutating func constant(_ table: ConstantTable, bytes: Int) -> BufferID {
+    if let buffer = tables[table] { return buffer }
+    let buffer = add(.constants, bytes: bytes, label: "\(table)")
+    tables[table] = buffer
+    plan.constants.append(.init(table: table, buffer: buffer))
+    return buffer
+  }
+
+  /// Adds a finished entry: gives its temporaries their places and its calls their barriers.
+  mutating func finish(_ entry: Entry) {
+    var entry = entry
+    assignArena(&plan.buffers, for: entry)
+    placeBarriers(&entry, buffers: plan.buffers)
+    plan.entries.append(entry)
+  }
+}
+
+extension Precision {
+  /// Bytes of one matmul operand element.
+  var bytes: Int { self == .f32 ? 4 : 2 }
+
+  /// Elements of inner dimension that one multiply-add instruction takes together.
+  var depth: Int { self == .f32 ? 1 : 2 }
+
+  /// Returns the elements of a packed operand, `deep` rounded up to whole instructions.
+  func panelElements(wide: Int, deep: Int) -> Int { wide * ((deep + depth - 1) / depth * depth) }
+}
