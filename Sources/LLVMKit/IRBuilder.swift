@@ -26,6 +26,7 @@ package final class IRBuilder {
   // MARK: Types
 
   package var i1: IRType { IRType(LLVMInt1TypeInContext(context)) }
+  package var i8: IRType { IRType(LLVMInt8TypeInContext(context)) }
   package var i16: IRType { IRType(LLVMInt16TypeInContext(context)) }
   package var i32: IRType { IRType(LLVMInt32TypeInContext(context)) }
   package var i64: IRType { IRType(LLVMInt64TypeInContext(context)) }
@@ -75,13 +76,26 @@ package final class IRBuilder {
     lanes == 1 ? value : constantVector([IRValue](repeating: value, count: lanes))
   }
 
-  /// Returns the address of a private constant array of i32.
+  /// Returns the address of a private constant array of i32; equal arrays share one.
   package func constantArray(_ values: [Int], name: String) -> IRValue {
-    var refs: [LLVMValueRef?] = values.map { int($0, i32).ref }
-    let array = LLVMConstArray2(i32.ref, &refs, UInt64(refs.count))
-    let global = LLVMAddGlobal(module, LLVMTypeOf(array), name)
-    LLVMSetInitializer(global, array)
+    constant("\(name).\(values.map(String.init).joined(separator: "_"))") {
+      var refs: [LLVMValueRef?] = values.map { int($0, i32).ref }
+      return LLVMConstArray2(i32.ref, &refs, UInt64(refs.count))
+    }
+  }
+
+  /// Returns the address of `count` f32 zeros.
+  package func zeroArray(_ count: Int, name: String) -> IRValue {
+    constant("\(name).\(count)") { LLVMConstNull(LLVMArrayType2(f32.ref, UInt64(count))) }
+  }
+
+  private func constant(_ name: String, _ make: () -> LLVMValueRef?) -> IRValue {
+    if let existing = LLVMGetNamedGlobal(module, name) { return IRValue(existing) }
+    let value = make()
+    let global = LLVMAddGlobal(module, LLVMTypeOf(value), name)
+    LLVMSetInitializer(global, value)
     LLVMSetGlobalConstant(global, 1)
+    LLVMSetAlignment(global, 64)
     LLVMSetLinkage(global, LLVMPrivateLinkage)
     return IRValue(global)
   }

@@ -33,6 +33,10 @@ extension IRBuilder {
     IRValue(LLVMBuildLShr(builder, a.ref, b.ref, ""))
   }
 
+  package func shiftRightArithmetic(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildAShr(builder, a.ref, b.ref, ""))
+  }
+
   /// The comparisons in use.
   package enum Comparison {
     case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
@@ -184,6 +188,11 @@ extension IRBuilder {
   package func shuffle(_ a: IRValue, _ b: IRValue, _ lanes: [Int]) -> IRValue {
     let mask = constantVector(lanes.map { int($0, i32) })
     return IRValue(LLVMBuildShuffleVector(builder, a.ref, b.ref, mask.ref, ""))
+  }
+
+  /// Returns `vector` with `value` in lane `lane`.
+  package func insert(_ value: IRValue, into vector: IRValue, lane: Int) -> IRValue {
+    IRValue(LLVMBuildInsertElement(builder, vector.ref, value.ref, int(lane, i32).ref, ""))
   }
 
   /// Returns lane `lane`.

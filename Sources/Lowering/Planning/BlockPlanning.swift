@@ -34,7 +34,7 @@ extension FunctionPlanner {
   mutating func planBlock(_ unit: Unit) {
     var block = BlockAssembly()
     let members = Set(unit.nodes)
-    let plan = unit.nodes.lazy.compactMap { self.planOperand(of: self.graph[$0]) }.first
+    let plan = unit.nodes.compactMap { planOperand(of: graph[$0]) }.first
     var use: BlockProgram.PlanUse?
     if let plan, case .plan(_, let segments) = graph.type(of: plan) {
       use = .init(argument: block.argument(buffer(plan), .read), segments: segments)
@@ -165,11 +165,11 @@ extension FunctionPlanner {
     _ node: Node, partials: BufferID, of program: BlockProgram, plan: BufferID?
   ) {
     guard case .columnSum(_, let parts) = node.op else { return }
-    let shape = ColumnSumShape(
+    let sum = ColumnSumShape(
       rows: program.rows, blockRows: program.blockRows, width: shape(node.operands[0]).width,
       parts: parts, segments: program.plan?.segments ?? 0, groups: node.op.groups)
     call(
-      .columnSum(shape),
+      .columnSum(sum),
       [.buffer(partials, .read), .buffer(place(node.results[0]), .write)]
         + (plan.map { [.buffer($0, .read)] } ?? []), nodes: [definition(node)])
   }
@@ -221,11 +221,11 @@ extension FunctionPlanner {
   private mutating func weightOperand(
     _ node: Node, _ value: ValueID, to block: inout BlockAssembly
   ) -> Int {
-    let shape = graph.type(of: value)
+    let type = graph.type(of: value)
     let groups = node.op.groups?.count ?? 1
-    let rows = Double(self.shape(node.operands[0]).rows)
+    let rows = Double(shape(node.operands[0]).rows)
     guard case .parameter(let name) = graph.definition(of: value).op else {
-      return weight(buffer(value), width: shape.elementCount / groups, to: &block)
+      return weight(buffer(value), width: type.elementCount / groups, to: &block)
     }
     let matrix = builder.parameter(name).declaration.shape
     switch node.op {
@@ -239,7 +239,7 @@ extension FunctionPlanner {
       return weight(form, width: elements, to: &block)
     default:
       return weight(
-        builder.parameter(name).master, width: shape.elementCount / groups, to: &block)
+        builder.parameter(name).master, width: type.elementCount / groups, to: &block)
     }
   }
 

@@ -33,9 +33,9 @@ extension FunctionPlanner {
     let writes = node.results.map { KernelArgument.buffer(place($0), .write) }
     let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
     if builder.plan.backend == .blas {
-      let shape = BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node))
+      let blas = BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node))
       return call(
-        .blasWeightGradient(shape), reads + writes + planArgument(node), flops: flops,
+        .blasWeightGradient(blas), reads + writes + planArgument(node), flops: flops,
         nodes: [definition(node)])
     }
     let tile = builder.plan.tile
@@ -46,26 +46,26 @@ extension FunctionPlanner {
     let workspace = builder.addTemporary(
       bytes: precision.panelElements(wide: columns, deep: deep) * precision.bytes,
       label: "interleaved operands")
-    let shape = WeightGradientShape(
+    let gradient = WeightGradientShape(
       rows: rows, input: input, outputs: outputs, routing: routing(node))
     call(
-      .weightGradient(shape),
+      .weightGradient(gradient),
       reads + [.buffer(workspace, .write)] + writes + planArgument(node), flops: flops,
       nodes: [definition(node)])
   }
 
   mutating func planAttention(_ node: Node, _ attention: Op.Attention, gradient: Bool) {
     let (rows, width) = shape(node.operands[0])
-    let shape = AttentionShape(
+    let kernel = AttentionShape(
       attention: attention, sequence: rows / attention.batch, headWidth: width / attention.heads)
     let rowOperands = gradient ? 6 : 3
     let operands = node.operands.map { KernelArgument.buffer(buffer($0), .read) }
     let results = node.results.map { KernelArgument.buffer(place($0), .write) }
     let pairs =
-      Double(rows) * Double(attention.causal ? shape.sequence + 1 : shape.sequence)
+      Double(rows) * Double(attention.causal ? kernel.sequence + 1 : kernel.sequence)
       / (attention.causal ? 2 : 1)
     call(
-      gradient ? .attentionGradient(shape) : .attention(shape),
+      gradient ? .attentionGradient(kernel) : .attention(kernel),
       operands[..<rowOperands] + results + operands[rowOperands...],
       flops: (gradient ? 8 : 4) * pairs * Double(width), nodes: [definition(node)])
   }

@@ -11,8 +11,7 @@ extension PlanBuilder {
   /// Nothing is written before the check has passed.
   mutating func planUpdate() {
     let region = plan.bytes(of: .gradients)
-    plan.buffers.append(Buffer(region: .gradients, offset: 0, bytes: region, label: "all gradients"))
-    let gradients = BufferID(plan.buffers.count - 1)
+    let gradients = alias(.gradients, offset: 0, bytes: region, label: "all gradients")
     let count = region / 4
     let chunks = (count + squaredNormChunk - 1) / squaredNormChunk
     let partials = addTemporary(bytes: 8 * chunks, label: "squared norms")
@@ -32,9 +31,7 @@ extension PlanBuilder {
   private mutating func adamW(_ parameter: ParameterPlacement, after partials: BufferID) -> KernelCall {
     let master = plan[parameter.master]
     let moments = [Region.firstMoments, .secondMoments].map { region in
-      plan.buffers.append(
-        Buffer(region: region, offset: master.offset, bytes: master.bytes, label: master.label))
-      return BufferID(plan.buffers.count - 1)
+      alias(region, offset: master.offset, bytes: master.bytes, label: master.label)
     }
     return KernelCall(
       kernel: .adamW,

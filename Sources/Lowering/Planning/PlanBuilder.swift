@@ -39,10 +39,15 @@ struct PlanBuilder {
     return buffer
   }
 
+  /// Adds a second name for a piece of a region.
+  mutating func alias(_ region: Region, offset: Int, bytes: Int, label: String) -> BufferID {
+    plan.buffers.append(Buffer(region: region, offset: offset, bytes: bytes, label: label))
+    return BufferID(plan.buffers.count - 1)
+  }
+
   /// Adds an arena buffer whose place is decided later.
   mutating func addTemporary(bytes: Int, label: String) -> BufferID {
-    plan.buffers.append(Buffer(region: .arena, offset: 0, bytes: bytes, label: label))
-    return BufferID(plan.buffers.count - 1)
+    alias(.arena, offset: 0, bytes: bytes, label: label)
   }
 
   /// Returns where parameter `name` is.

@@ -1,0 +1,249 @@
+internal import LLVMKit
+internal import MoTIR
+
+/// Emits a block program: the loop over blocks, and in each block its stages.
+final class BlockEmitter {
+  let code: CodeGenerator
+  let program: BlockProgram
+  let frame: KernelFrame
+  let layout: BlockLayout
+  var ir: IRBuilder { code.ir }
+  /// The block being worked on.
+  var block: Block
+  /// The row being worked on, in row stages.
+  var row: Row?
+  /// Values of the column loop being emitted.
+  var registers: [Int: IRValue] = [:]
+
+  /// A block: consecutive rows of one segment.
+  struct Block {
+    /// Its first row, how many rows, its segment and its number among all blocks.
+    let first, count, segment, number: IRValue
+  }
+
+  /// A row of the block.
+  struct Row {
+    /// Its number in the block, in the program, and its place in sequence order.
+    let inBlock, index: IRValue
+    let routed: IRValue?
+  }
+
+  init(_ code: CodeGenerator, _ program: BlockProgram, _ frame: KernelFrame) {
+    self.code = code
+    self.program = program
+    self.frame = frame
+    layout = BlockLayout(program, tile: code.plan.tile, precision: code.plan.precision)
+    let zero = code.ir.int(0)
+    block = Block(first: zero, count: zero, segment: zero, number: zero)
+    code.reserveScratch(layout.scratchBytes)
+  }
+
+  /// Emits the kernel's body.
+  func emit() {
+    code.forEachBlock(
+      rows: program.rows, blockRows: program.blockRows,
+      plan: program.plan.map { (frame.arguments[$0.argument], $0.segments) }, frame
+    ) { block in
+      self.block = block
+      emitBlock()
+    }
+  }
+
+  private func emitBlock() {
+    for value in layout.sums.keys.sorted() {
+      ir.clear(sumAddress(value), bytes: ir.int(4 * program.values[value].width))
+    }
+    for value in layout.operands.keys.sorted() where code.plan.precision == .bf16 {
+      ir.clear(
+        operandAddress(value), bytes: ir.int(4 * program.blockRows * layout.operandStride(value)))
+    }
+    for stage in layout.stages {
+      switch stage {
+      case .matmul(let step): emitMatmul(program.steps[step])
+      case .rows(let items): emitRows(items)
+      }
+    }
+    for value in layout.sums.keys.sorted() { keepSum(value) }
+  }
+
+  private func keepSum(_ value: Int) {
+    guard let store = program.values[value].store else { return }
+    let width = program.values[value].width
+    ir.copy(
+      to: code.at(frame.arguments[store.argument], ir.mul(block.number, ir.int(width))),
+      from: sumAddress(value), bytes: ir.int(4 * width))
+  }
+
+  // MARK: Addresses
+
+  /// Returns the address of byte `offset` of the thread's scratch memory.
+  func scratch(_ offset: Int) -> IRValue { code.bytes(frame.scratch, ir.int(offset)) }
+
+  func sumAddress(_ value: Int) -> IRValue { scratch(layout.sums[value] ?? 0) }
+
+  func operandAddress(_ value: Int) -> IRValue { scratch(layout.operands[value] ?? 0) }
+
+  /// Returns the group of the block for a routed op's weights: a number, and below 0 for no segment.
+  func group(_ groups: Groups) -> IRValue {
+    let table = code.groupTable(groups)
+    return code.loadIndex(table, block.segment)
+  }
+
+  /// Returns the weights of the block's group, `width` elements of `bytes` bytes; zeros for no segment.
+  func weights(_ value: Int, _ groups: Groups?) -> IRValue {
+    guard case .weight(let argument) = program.values[value].source else {
+      preconditionFailure("a weight is not a weight")
+    }
+    let base = frame.arguments[argument]
+    guard let groups else { return base }
+    let width = program.values[value].width
+    let group = group(groups)
+    let address = code.at(base, ir.mul(group, ir.int(width)))
+    return ir.select(ir.compare(.less, group, ir.int(0)), code.zeros(width), address)
+  }
+
+  // MARK: Matmuls
+
+  private func emitMatmul(_ step: BlockProgram.Step) {
+    guard let groups = step.op.groups else { return multiply(step, group: nil) }
+    let group = group(groups)
+    _ = ir.choose(ir.compare(.less, group, ir.int(0))) {
+      for result in step.results { clear(result) }
+      return []
+    } otherwise: {
+      multiply(step, group: group)
+      return []
+    }
+  }
+
+  private func multiply(_ step: BlockProgram.Step, group: IRValue?) {
+    if case .linear = step.op {
+      for (weight, result) in zip(step.operands.dropFirst(), step.results) {
+        multiply(step.operands[0], weight, into: result, group: group, accumulate: false)
+      }
+    } else {
+      for index in stride(from: 0, to: step.operands.count, by: 2) {
+        multiply(
+          step.operands[index], step.operands[index + 1], into: step.results[0], group: group,
+          accumulate: index > 0)
+      }
+    }
+  }
+
+  private func multiply(
+    _ rows: Int, _ weight: Int, into result: Int, group: IRValue?, accumulate: Bool
+  ) {
+    guard case .weight(let argument) = program.values[weight].source else { return }
+    let depth = layout.units(program.values[rows].width)
+    let panel = depth * code.plan.tile.columns
+    // A weight's width counts elements; two bf16 make one unit.
+    let group = group ?? ir.int(0)
+    let units = program.values[weight].width / code.plan.precision.depth
+    let (address, leading) = matmulDestination(result)
+    code.multiply(
+      matmulOperand(rows), code.at(frame.arguments[argument], ir.mul(group, ir.int(units))),
+      panelStride: ir.int(panel), depthStride: ir.int(code.plan.tile.columns), into: address,
+      leading: ir.int(leading), rows: block.count, panels: ir.int(units / panel),
+      depth: ir.int(depth), accumulate: ir.int(accumulate ? 1 : 0, ir.i1),
+      precision: code.plan.precision)
+  }
+
+  private func matmulOperand(_ value: Int) -> MatmulOperand {
+    let width = program.values[value].width
+    var (base, stride) = (operandAddress(value), layout.operandStride(value))
+    if layout.readsInPlace(value) {
+      switch (program.values[value].source, layout.homes[value]) {
+      case (.rows(let argument, _), _):
+        base = code.at(frame.arguments[argument], ir.mul(block.first, ir.int(width)))
+        stride = width
+      case (_, .stored):
+        base = storedRow(value, block.first)
+        stride = width
+      case (_, .block(let offset, let leading)):
+        base = scratch(offset)
+        stride = leading
+      default: preconditionFailure("a matmul's operand has no rows")
+      }
+    }
+    return MatmulOperand(base: base, rowStride: ir.int(stride), depthStride: ir.int(1))
+  }
+
+  private func matmulDestination(_ value: Int) -> (IRValue, leading: Int) {
+    if case .block(let offset, let leading) = layout.homes[value] { return (scratch(offset), leading) }
+    return (storedRow(value, block.first), program.values[value].width)
+  }
+
+  private func clear(_ value: Int) {
+    let (address, leading) = matmulDestination(value)
+    ir.clear(address, bytes: ir.mul(block.count, ir.int(4 * leading)))
+  }
+
+  /// Returns the address of row `row` of the value's store.
+  func storedRow(_ value: Int, _ row: IRValue) -> IRValue {
+    guard let store = program.values[value].store else {
+      preconditionFailure("the value is not stored")
+    }
+    return code.at(
+      frame.arguments[store.argument], ir.mul(row, ir.int(program.values[value].width)))
+  }
+}
+
+extension CodeGenerator {
+  /// Emits the loop over this thread's blocks: at most `blockRows` rows, none across segments.
+  ///
+  /// Blocks are numbered in order, by shape and plan alone, so that results do not depend on threads.
+  /// The last segment holds the rows of no segment.
+  func forEachBlock(
+    rows: Int, blockRows: Int, plan: (base: IRValue, segments: Int)?, _ frame: KernelFrame,
+    _ body: (BlockEmitter.Block) -> Void
+  ) {
+    guard let plan else {
+      let (from, to) = share(ir.int((rows + blockRows - 1) / blockRows), frame)
+      return ir.loop(from: from, to: to) { number in
+        let first = ir.mul(number, ir.int(blockRows))
+        let count = ir.min(ir.int(blockRows), ir.sub(ir.int(rows), first))
+        body(.init(first: first, count: count, segment: ir.int(0), number: number))
+      }
+    }
+    let total = segmentLoop(plan, rows: rows, blockRows: blockRows) { _, _, _, _ in }
+    let (from, to) = share(total, frame)
+    _ = segmentLoop(plan, rows: rows, blockRows: blockRows) { segment, range, blocks, base in
+      let low = ir.max(ir.sub(from, base), ir.int(0))
+      let high = ir.min(ir.sub(to, base), blocks)
+      ir.loop(from: low, to: high) { index in
+        let first = ir.add(range.start, ir.mul(index, ir.int(blockRows)))
+        let count = ir.min(ir.int(blockRows), ir.sub(range.end, first))
+        body(.init(first: first, count: count, segment: segment, number: ir.add(base, index)))
+      }
+    }
+  }
+
+  /// Emits a loop over a plan's segments and the rest; returns how many blocks they make.
+  @discardableResult
+  func segmentLoop(
+    _ plan: (base: IRValue, segments: Int), rows: Int, blockRows: Int,
+    _ body: (
+      _ segment: IRValue, _ range: (start: IRValue, end: IRValue), _ blocks: IRValue,
+      _ base: IRValue
+    ) -> Void
+  ) -> IRValue {
+    ir.loop(from: ir.int(0), to: ir.int(plan.segments + 1), carrying: [ir.int(0)]) {
+      segment, carried in
+      let start = loadIndex(plan.base, segment)
+      let next = ir.min(ir.add(segment, ir.int(1)), ir.int(plan.segments))
+      let isRest = ir.compare(.equal, segment, ir.int(plan.segments))
+      let end = ir.select(isRest, ir.int(rows), loadIndex(plan.base, next))
+      let blocks = ceilDivide(ir.sub(end, start), blockRows)
+      body(segment, (start, end), blocks, carried[0])
+      return [ir.add(carried[0], blocks)]
+    }[0]
+  }
+
+  /// Returns the address of the table segment → group, with −1 for the rows of no segment.
+  func groupTable(_ groups: Groups) -> IRValue {
+    ir.constantArray(groups.ofSegment + [-1], name: "groups")
+  }
+
+  /// Returns the address of at least `count` zeros.
+  func zeros(_ count: Int) -> IRValue { ir.zeroArray(count, name: "zeros") }
+}

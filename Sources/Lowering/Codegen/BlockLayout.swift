@@ -1,0 +1,180 @@
+internal import MoTIR
+
+/// Where a block program's values live while a block is worked on, and how its steps are cut in stages.
+///
+/// Matmuls work on whole blocks; all other steps run row by row between them.
+struct BlockLayout {
+  /// Where a value is read from by later items.
+  enum Home: Equatable {
+    /// Nowhere: it is read in the column loop that computes it, or not at all.
+    case register
+    /// A row buffer of the thread, at this byte of its scratch memory.
+    case row(Int)
+    /// A block of rows in scratch memory, this many f32 apart.
+    case block(Int, leading: Int)
+    /// The buffer where it is stored.
+    case stored
+  }
+
+  /// What a row stage does for each row.
+  enum Item: Equatable {
+    case step(Int)
+    /// Write the value as a matmul's operand.
+    case operand(Int)
+    /// Write the value to its store.
+    case keep(Int)
+  }
+
+  /// A stage: all rows of the block pass it before the next begins.
+  enum Stage: Equatable {
+    case rows([Item])
+    case matmul(step: Int)
+  }
+
+  private(set) var stages: [Stage] = []
+  private(set) var homes: [Home]
+  /// The bytes in scratch memory of operands that are copied for a matmul, by value.
+  private(set) var operands: [Int: Int] = [:]
+  /// The bytes in scratch memory of column sums, by result value.
+  private(set) var sums: [Int: Int] = [:]
+  private(set) var scratchBytes = 0
+  private let program: BlockProgram
+  private let tile: TileShape
+  private let precision: Precision
+
+  init(_ program: BlockProgram, tile: TileShape, precision: Precision) {
+    self.program = program
+    self.tile = tile
+    self.precision = precision
+    homes = [Home](repeating: .register, count: program.values.count)
+    cutStages()
+    chooseHomes()
+  }
+
+  /// Returns how far apart rows of a matmul operand are, in 32-bit units.
+  func operandStride(_ value: Int) -> Int { units(program.values[value].width) + 16 }
+
+  /// Returns the 32-bit units of `width` elements of a matmul operand.
+  func units(_ width: Int) -> Int { (width + precision.depth - 1) / precision.depth }
+
+  /// `true` iff the matmul reads the value where it is, as rows of f32.
+  func readsInPlace(_ value: Int) -> Bool {
+    guard precision == .f32 else { return false }
+    switch program.values[value].source {
+    case .rows(_, .identity), .step: return true
+    case .rows(_, .routed), .weight, .scalar, .constant: return false
+    }
+  }
+
+  // MARK: Stages
+
+  private mutating func cutStages() {
+    var items: [Item] = program.values.indices.compactMap { index in
+      let value = program.values[index]
+      return value.source != .step && value.store != nil ? .keep(index) : nil
+    }
+    for (index, step) in program.steps.enumerated() {
+      guard step.op.traits.contains(.matmul) else {
+        items.append(.step(index))
+        continue
+      }
+      for value in matmulRows(step) where !readsInPlace(value) && operands[value] == nil {
+        operands[value] = reserve(4 * program.blockRows * operandStride(value))
+        items.append(.operand(value))
+      }
+      if !items.isEmpty { stages.append(.rows(items)) }
+      stages.append(.matmul(step: index))
+      items = step.results.filter { program.values[$0].store != nil && !writesDirectly($0) }
+        .map { .keep($0) }
+    }
+    if !items.isEmpty { stages.append(.rows(items)) }
+  }
+
+  /// Returns the row operands of a matmul step.
+  func matmulRows(_ step: BlockProgram.Step) -> [Int] {
+    if case .linear = step.op { return [step.operands[0]] }
+    return stride(from: 0, to: step.operands.count, by: 2).map { step.operands[$0] }
+  }
+
+  /// `true` iff a matmul writes the value straight to its store: same rows, whole panels.
+  func writesDirectly(_ value: Int) -> Bool {
+    let value = program.values[value]
+    return value.store?.access == .identity && value.width.isMultiple(of: tile.columns)
+  }
+
+  // MARK: Homes
+
+  private mutating func chooseHomes() {
+    var producer: [Int: Int] = [:]
+    for (number, stage) in stages.enumerated() {
+      for step in steps(of: stage) {
+        for result in program.steps[step].results { producer[result] = number }
+      }
+    }
+    var crosses: Set<Int> = []
+    var isRead: Set<Int> = []
+    for (number, stage) in stages.enumerated() {
+      for value in reads(of: stage) {
+        isRead.insert(value)
+        if producer[value] != number { crosses.insert(value) }
+        if case .matmul = stage { crosses.insert(value) }
+      }
+    }
+    for (number, stage) in stages.enumerated() {
+      for step in steps(of: stage) {
+        for result in program.steps[step].results {
+          home(result, of: step, stage: number, crosses: crosses, isRead: isRead)
+        }
+      }
+    }
+  }
+
+  private mutating func home(
+    _ value: Int, of step: Int, stage: Int, crosses: Set<Int>, isRead: Set<Int>
+  ) {
+    let width = program.values[value].width
+    if case .columnSum = program.steps[step].op {
+      sums[value] = reserve(4 * width)
+      return
+    }
+    if case .matmul = stages[stage] {
+      let leading = tile.padded(width) + 16
+      homes[value] =
+        writesDirectly(value)
+        ? .stored : .block(reserve(4 * program.blockRows * leading), leading: leading)
+    } else if crosses.contains(value) {
+      if program.values[value].store?.access == .identity {
+        homes[value] = .stored
+      } else {
+        homes[value] = .block(reserve(4 * program.blockRows * (width + 16)), leading: width + 16)
+      }
+    } else if isRead.contains(value) {
+      homes[value] = .row(reserve(4 * width))
+    }
+  }
+
+  private func steps(of stage: Stage) -> [Int] {
+    switch stage {
+    case .matmul(let step): [step]
+    case .rows(let items): items.compactMap { if case .step(let step) = $0 { step } else { nil } }
+    }
+  }
+
+  private func reads(of stage: Stage) -> [Int] {
+    switch stage {
+    case .matmul(let step): matmulRows(program.steps[step]).filter(readsInPlace)
+    case .rows(let items):
+      items.flatMap { item in
+        switch item {
+        case .step(let step): program.steps[step].operands
+        case .operand(let value), .keep(let value): [value]
+        }
+      }
+    }
+  }
+
+  private mutating func reserve(_ bytes: Int) -> Int {
+    defer { scratchBytes += (bytes + 63) / 64 * 64 }
+    return scratchBytes
+  }
+}

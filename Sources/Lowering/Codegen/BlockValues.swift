@@ -1,0 +1,97 @@
+internal import LLVMKit
+internal import MoTIR
+
+// Reading and writing a row's values, wherever they live.
+extension BlockEmitter {
+  /// Returns `active` lanes of the row of `value` from `column` on; a scalar if the value is 1 wide.
+  func read(_ value: Int, _ column: IRValue, _ active: Int) -> IRValue {
+    if let register = registers[value] { return register }
+    let description = program.values[value]
+    if case .constant(let number) = description.source {
+      return ir.float(number, description.width == 1 && active == 1 ? ir.f32 : code.vector)
+    }
+    if case .scalar(let argument) = description.source {
+      return ir.load(ir.f32, frame.arguments[argument])
+    }
+    let element = description.element == .f32 ? ir.f32 : ir.i32
+    return code.load(
+      address(of: value, column), active, scalar: description.width == 1, element: element)
+  }
+
+  /// Returns the only element of a value of width 1, or a scalar.
+  func readNarrow(_ value: Int) -> IRValue {
+    let description = program.values[value]
+    if case .constant(let number) = description.source { return ir.float(number) }
+    if case .scalar(let argument) = description.source {
+      return ir.load(ir.f32, frame.arguments[argument])
+    }
+    return ir.load(
+      description.element == .f32 ? ir.f32 : ir.i32, address(of: value, ir.int(0)))
+  }
+
+  /// Returns the address of column `column` of the row of `value`.
+  func address(of value: Int, _ column: IRValue) -> IRValue {
+    guard let row else { preconditionFailure("no row is being worked on") }
+    let width = ir.int(program.values[value].width)
+    if case .rows(let argument, let access) = program.values[value].source {
+      let index = access == .identity ? row.index : routed(row)
+      return code.at(frame.arguments[argument], ir.add(ir.mul(index, width), column))
+    }
+    switch layout.homes[value] {
+    case .row(let offset): return code.at(scratch(offset), column)
+    case .block(let offset, let leading):
+      return code.at(scratch(offset), ir.add(ir.mul(row.inBlock, ir.int(leading)), column))
+    case .stored: return code.at(storedRow(value, row.index), column)
+    case .register: preconditionFailure("a value is read outside of its column loop")
+    }
+  }
+
+  private func routed(_ row: Row) -> IRValue {
+    guard let routed = row.routed else { preconditionFailure("the block has no plan") }
+    return routed
+  }
+
+  /// Writes lanes of `value` to where later items read them, if `home` asks so, and to its store.
+  func write(_ value: Int, _ column: IRValue, _ lanes: IRValue, _ active: Int, home: Bool = true) {
+    var needsStore = program.values[value].store != nil
+    switch layout.homes[value] {
+    case .register: break
+    case .row: if home { code.store(lanes, address(of: value, column), active) }
+    case .block: code.store(lanes, address(of: value, column), active)
+    case .stored:
+      code.store(lanes, address(of: value, column), active)
+      needsStore = false
+    }
+    if needsStore { writeStore(value, column, lanes, active) }
+  }
+
+  /// Writes lanes of `value` to its store.
+  func writeStore(_ value: Int, _ column: IRValue, _ lanes: IRValue, _ active: Int) {
+    guard let row, let store = program.values[value].store else { return }
+    let index = store.access == .identity ? row.index : routed(row)
+    code.store(lanes, code.at(storedRow(value, index), column), active)
+  }
+
+  /// Writes lanes of `value` as an operand of a matmul, rounded to its precision.
+  func writeOperand(_ value: Int, _ column: IRValue, _ active: Int) {
+    guard let row else { return }
+    let lanes = read(value, column, active)
+    let start = code.at(
+      operandAddress(value), ir.mul(row.inBlock, ir.int(layout.operandStride(value))))
+    guard code.plan.precision == .bf16 else {
+      return code.store(lanes, code.at(start, column), active)
+    }
+    let rounded = code.roundToBF16(lanes)
+    code.store(rounded, ir.element(start, column, ir.i16), active)
+  }
+}
+
+extension CodeGenerator {
+  /// Rounds f32 to bf16, to nearest even, as 16-bit integers.
+  func roundToBF16(_ value: IRValue) -> IRValue {
+    let lanes = value.type.lanes
+    let half = lanes == 1 ? ir.bf16 : ir.vector(ir.bf16, lanes)
+    let short = lanes == 1 ? ir.i16 : ir.vector(ir.i16, lanes)
+    return ir.bitcast(ir.floatTruncate(value, half), short)
+  }
+}

@@ -1,0 +1,237 @@
+internal import LLVMKit
+internal import MoTIR
+
+// The head's matmul and the cross-entropy behind it, in blocks of rows: logits live in scratch memory.
+//
+// With gradients, chunk by chunk: every thread computes its blocks' losses, logit gradients and dx and
+// lays logit gradients and x out for the outer products; then all threads add the chunk to dw.
+// D the width, V the vocabulary.
+extension CodeGenerator {
+  /// The arguments and scratch areas of a head with its loss.
+  private struct Head {
+    let shape: HeadLossShape
+    let frame: KernelFrame
+    let x, forward, targets, losses: IRValue
+    /// backward form, dlosses, dx, dw, workspace
+    let gradient: [IRValue]
+    let leading, operandStride, logits, operand, logitOperand: Int
+
+    func area(_ offset: Int, _ code: CodeGenerator) -> IRValue {
+      code.bytes(frame.scratch, code.ir.int(offset))
+    }
+  }
+
+  func emitHeadLoss(_ shape: HeadLossShape, _ frame: KernelFrame) {
+    let head = makeHead(shape, frame)
+    guard shape.hasGradient else {
+      let blocks = (shape.rows + headBlock - 1) / headBlock
+      let (from, to) = share(ir.int(blocks), frame)
+      return ir.loop(from: from, to: to) { block in
+        let first = ir.mul(block, ir.int(headBlock))
+        let count = ir.min(ir.int(headBlock), ir.sub(ir.int(shape.rows), first))
+        emitLogits(head, first, count)
+        ir.loop(from: ir.int(0), to: count) { emitLoss(head, $0, ir.add(first, $0), nil) }
+      }
+    }
+    ir.loop(from: ir.int(0), to: ir.int(shape.rows), by: shape.chunk) { start in
+      let rows = ir.min(ir.int(shape.chunk), ir.sub(ir.int(shape.rows), start))
+      emitChunk(head, start, rows)
+      barrier(frame.control, frame.threads)
+      emitWeightGradient(head, start, rows)
+      barrier(frame.control, frame.threads)
+    }
+  }
+
+  private var headBlock: Int { 32 }
+
+  private func makeHead(_ shape: HeadLossShape, _ frame: KernelFrame) -> Head {
+    let a = frame.arguments
+    let leading = plan.tile.padded(shape.vocabulary) + 16
+    let stride = (max(shape.width, shape.vocabulary) + 1) / 2 + 16
+    let logits = 4 * headBlock * (plan.tile.padded(shape.width) + 16)
+    let operand = logits + 4 * headBlock * leading
+    let logitOperand = operand + 4 * headBlock * stride
+    reserveScratch(logitOperand + 4 * headBlock * stride + 4 * plan.tile.columns * plan.tile.columns)
+    return shape.hasGradient
+      ? Head(
+        shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[3], losses: a[5],
+        gradient: [a[2], a[4], a[6], a[7], a[8]], leading: leading, operandStride: stride,
+        logits: logits, operand: operand, logitOperand: logitOperand)
+      : Head(
+        shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[2], losses: a[3],
+        gradient: [], leading: leading, operandStride: stride, logits: logits, operand: operand,
+        logitOperand: logitOperand)
+  }
+
+  // MARK: Logits and losses
+
+  /// logits[count, V] = x[first…] wᵀ
+  private func emitLogits(_ head: Head, _ first: IRValue, _ count: IRValue) {
+    let shape = head.shape
+    let rows = at(head.x, ir.mul(first, ir.int(shape.width)))
+    let target = head.area(head.logits, self)
+    if plan.backend == .blas {
+      return sgemm(
+        Sgemm(
+          m: count, n: ir.int(shape.vocabulary), k: ir.int(shape.width), a: rows,
+          lda: ir.int(shape.width), b: head.forward, ldb: ir.int(shape.width), transposeB: true,
+          c: target, ldc: ir.int(head.leading)))
+    }
+    let units = (shape.width + plan.precision.depth - 1) / plan.precision.depth
+    let panel = plan.tile.columns
+    multiply(
+      operand(head, rows, stride: shape.width, width: shape.width, count, into: head.operand),
+      head.forward, panelStride: ir.int(units * panel), depthStride: ir.int(panel), into: target,
+      leading: ir.int(head.leading), rows: count,
+      panels: ir.int(plan.tile.padded(shape.vocabulary) / panel), depth: ir.int(units),
+      accumulate: ir.int(0, ir.i1), precision: plan.precision)
+  }
+
+  /// Returns rows of f32 as a matmul operand: in place, or rounded to bf16 in scratch memory.
+  private func operand(
+    _ head: Head, _ rows: IRValue, stride: Int, width: Int, _ count: IRValue, into offset: Int
+  ) -> MatmulOperand {
+    guard plan.precision == .bf16 else {
+      return MatmulOperand(base: rows, rowStride: ir.int(stride), depthStride: ir.int(1))
+    }
+    let area = head.area(offset, self)
+    ir.loop(from: ir.int(0), to: count) { row in
+      let source = at(rows, ir.mul(row, ir.int(stride)))
+      let target = at(area, ir.mul(row, ir.int(head.operandStride)))
+      if width % 2 != 0 { ir.store(ir.int(0, ir.i32), at(target, width / 2)) }
+      columns(width) { column, active in
+        let value = roundToBF16(load(at(source, column), active, scalar: width == 1))
+        store(value, ir.element(target, column, ir.i16), active)
+      }
+    }
+    return MatmulOperand(
+      base: area, rowStride: ir.int(head.operandStride), depthStride: ir.int(1))
+  }
+
+  /// The loss of a row of logits, which become their gradients where `dlosses` is given.
+  private func emitLoss(_ head: Head, _ inBlock: IRValue, _ row: IRValue, _ dlosses: IRValue?) {
+    let logits = at(head.area(head.logits, self), ir.mul(inBlock, ir.int(head.leading)))
+    let width = head.shape.vocabulary
+    let target = loadIndex(head.targets, row)
+    let counts = ir.compare(.greaterOrEqual, target, ir.int(0))
+    let place = at(logits, ir.max(target, ir.int(0)))
+    let lowest = ir.float(-.infinity, vector)
+    let largest = vectors(width, carrying: [lowest]) { column, active, carried in
+      [ir.fmax(fillTail(load(at(logits, column), active), active, -.infinity), carried[0])]
+    }
+    let top = ir.reduce(largest[0], ir.fmax)
+    let logit = ir.load(ir.f32, place)
+    let sums = vectors(width, carrying: [ir.zero(vector)]) { column, active, carried in
+      let p = exp(ir.fsub(load(at(logits, column), active), ir.splat(top, lanes)))
+      if dlosses != nil { store(p, at(logits, column), active) }
+      return [ir.fadd(carried[0], fillTail(p, active, 0))]
+    }
+    let sum = ir.reduce(sums[0], ir.fadd)
+    let loss = ir.fsub(ir.fadd(log(sum), top), logit)
+    ir.store(ir.select(counts, loss, ir.float(0)), at(head.losses, row))
+    guard let dlosses else { return }
+    let factor = ir.select(counts, ir.load(ir.f32, at(dlosses, row)), ir.float(0))
+    let scale = ir.splat(ir.fdiv(factor, sum), lanes)
+    _ = vectors(width, carrying: []) { column, active, _ in
+      store(ir.fmul(load(at(logits, column), active), scale), at(logits, column), active)
+      return []
+    }
+    ir.store(ir.fsub(ir.load(ir.f32, place), factor), place)
+  }
+
+  /// As `columns`, but a width of 1 is a vector too.
+  private func vectors(
+    _ width: Int, carrying initial: [IRValue],
+    _ body: (IRValue, Int, [IRValue]) -> [IRValue]
+  ) -> [IRValue] {
+    columns(width, carrying: initial, body)
+  }
+
+  // MARK: Gradients
+
+  /// Losses, logit gradients and dx of this thread's blocks of a chunk.
+  private func emitChunk(_ head: Head, _ start: IRValue, _ rows: IRValue) {
+    let (from, to) = share(ceilDivide(rows, headBlock), head.frame)
+    ir.loop(from: from, to: to) { block in
+      let inChunk = ir.mul(block, ir.int(headBlock))
+      let first = ir.add(start, inChunk)
+      let count = ir.min(ir.int(headBlock), ir.sub(rows, inChunk))
+      emitLogits(head, first, count)
+      ir.loop(from: ir.int(0), to: count) {
+        emitLoss(head, $0, ir.add(first, $0), head.gradient[1])
+      }
+      emitInputGradient(head, first, count)
+      layOut(head, first, inChunk, count)
+    }
+  }
+
+  /// dx[first…] = dlogits w
+  private func emitInputGradient(_ head: Head, _ first: IRValue, _ count: IRValue) {
+    let shape = head.shape
+    let logits = head.area(head.logits, self)
+    let dx = at(head.gradient[2], ir.mul(first, ir.int(shape.width)))
+    if plan.backend == .blas {
+      return sgemm(
+        Sgemm(
+          m: count, n: ir.int(shape.width), k: ir.int(shape.vocabulary), a: logits,
+          lda: ir.int(head.leading), b: head.gradient[0], ldb: ir.int(shape.width), c: dx,
+          ldc: ir.int(shape.width)))
+    }
+    let units = (shape.vocabulary + plan.precision.depth - 1) / plan.precision.depth
+    let panel = plan.tile.columns
+    let isWhole = shape.width.isMultiple(of: panel)
+    let leading = isWhole ? shape.width : plan.tile.padded(shape.width) + 16
+    let target = isWhole ? dx : head.area(0, self)
+    multiply(
+      operand(
+        head, logits, stride: head.leading, width: shape.vocabulary, count, into: head.logitOperand),
+      head.gradient[0], panelStride: ir.int(units * panel), depthStride: ir.int(panel),
+      into: target, leading: ir.int(leading), rows: count,
+      panels: ir.int(plan.tile.padded(shape.width) / panel), depth: ir.int(units),
+      accumulate: ir.int(0, ir.i1), precision: plan.precision)
+    guard !isWhole else { return }
+    ir.loop(from: ir.int(0), to: count) { row in
+      ir.copy(
+        to: at(dx, ir.mul(row, ir.int(shape.width))),
+        from: at(target, ir.mul(row, ir.int(leading))), bytes: ir.int(4 * shape.width))
+    }
+  }
+
+  /// Lays a block's logit gradients and rows of x out for the outer products.
+  private func layOut(_ head: Head, _ first: IRValue, _ inChunk: IRValue, _ count: IRValue) {
+    let shape = head.shape
+    let depth = plan.precision.depth
+    let units = (shape.chunk + depth - 1) / depth
+    let logits = head.area(head.logits, self)
+    ir.loop(from: ir.int(0), to: count, by: depth) { row in
+      let unit = ir.udiv(ir.add(inChunk, row), ir.int(depth))
+      let exists = ir.compare(.less, ir.add(row, ir.int(1)), count)
+      for (source, stride, width, area) in [
+        (at(logits, ir.mul(row, ir.int(head.leading))), head.leading, shape.vocabulary, 0),
+        (
+          at(head.x, ir.mul(ir.add(first, row), ir.int(shape.width))), shape.width, shape.width,
+          plan.tile.padded(shape.vocabulary) * units
+        ),
+      ] {
+        interleave(
+          source, second: depth == 1 ? nil : (at(source, stride), exists), width: width,
+          into: at(head.gradient[4], area), units: units, at: unit)
+      }
+    }
+  }
+
+  /// dw (+)= dlogitsᵀ x over a chunk; the first chunk sets it.
+  private func emitWeightGradient(_ head: Head, _ start: IRValue, _ rows: IRValue) {
+    let shape = head.shape
+    let units = (shape.chunk + plan.precision.depth - 1) / plan.precision.depth
+    let x = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
+    func add(_ accumulate: Bool) -> [IRValue] {
+      outerProducts(
+        head.gradient[4], x, rows: shape.vocabulary, columns: shape.width, into: head.gradient[3],
+        units: units, from: ir.int(0), depth: ceilDivide(rows, plan.precision.depth),
+        accumulate: accumulate, head.frame)
+      return []
+    }
+    _ = ir.choose(ir.compare(.equal, start, ir.int(0))) { add(false) } otherwise: { add(true) }
+  }
+}

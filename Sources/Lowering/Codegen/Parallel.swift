@@ -1,0 +1,159 @@
+internal import LLVMKit
+internal import MoTIR
+
+// How threads share work and wait for each other, and small helpers that every kernel uses.
+extension CodeGenerator {
+  /// Returns `base` plus `offset` bytes.
+  func bytes(_ base: IRValue, _ offset: IRValue) -> IRValue {
+    ir.element(base, offset, ir.i8)
+  }
+
+  /// Returns the address of the f32 at `index` of `base`.
+  func at(_ base: IRValue, _ index: IRValue) -> IRValue { ir.element(base, index, ir.f32) }
+
+  /// Returns the address of the f32 at constant `index` of `base`.
+  func at(_ base: IRValue, _ index: Int) -> IRValue { at(base, ir.int(index)) }
+
+  /// Loads the i32 at `index` of `base` as i64.
+  func loadIndex(_ base: IRValue, _ index: IRValue) -> IRValue {
+    ir.signExtend(ir.load(ir.i32, ir.element(base, index, ir.i32)), ir.i64)
+  }
+
+  /// Returns this thread's share of `0..<count`.
+  func share(_ count: IRValue, _ frame: KernelFrame) -> (from: IRValue, to: IRValue) {
+    (
+      ir.udiv(ir.mul(frame.thread, count), frame.threads),
+      ir.udiv(ir.mul(ir.add(frame.thread, ir.int(1)), count), frame.threads)
+    )
+  }
+
+  /// Returns `value / divisor`, rounded up.
+  func ceilDivide(_ value: IRValue, _ divisor: Int) -> IRValue {
+    ir.udiv(ir.add(value, ir.int(divisor - 1)), ir.int(divisor))
+  }
+
+  /// Emits `body` for thread 0 only.
+  func onFirstThread(_ frame: KernelFrame, _ body: () -> Void) {
+    ir.when(ir.compare(.equal, frame.thread, ir.int(0)), body)
+  }
+
+  /// Emits `body(column, active)` for vectors of columns `0..<width`; `active` lanes of it are valid.
+  ///
+  /// A width of 1 is done in scalars, of `active` 1.
+  func columns(_ width: Int, _ body: (_ column: IRValue, _ active: Int) -> Void) {
+    if width == 1 { return body(ir.int(0), 1) }
+    let whole = width / lanes * lanes
+    if whole == lanes {
+      body(ir.int(0), lanes)
+    } else if whole > 0 {
+      ir.loop(from: ir.int(0), to: ir.int(whole), by: lanes) { body($0, lanes) }
+    }
+    if whole < width { body(ir.int(whole), width - whole) }
+  }
+
+  /// As `columns`, with sums carried from vector to vector; returns the last ones.
+  func columns(
+    _ width: Int, carrying initial: [IRValue],
+    _ body: (_ column: IRValue, _ active: Int, _ carried: [IRValue]) -> [IRValue]
+  ) -> [IRValue] {
+    let whole = width / lanes * lanes
+    var carried = initial
+    if whole == lanes {
+      carried = body(ir.int(0), lanes, carried)
+    } else if whole > 0 {
+      carried = ir.loop(from: ir.int(0), to: ir.int(whole), by: lanes, carrying: carried) {
+        body($0, lanes, $1)
+      }
+    }
+    return whole < width ? body(ir.int(whole), width - whole, carried) : carried
+  }
+
+  /// Loads `active` lanes of f32 (or of `element`); the others are 0. One lane of a width of 1 is a scalar.
+  func load(_ address: IRValue, _ active: Int, scalar: Bool = false, element: IRType? = nil)
+    -> IRValue
+  {
+    let element = element ?? ir.f32
+    if scalar { return ir.load(element, address) }
+    let type = ir.vector(element, lanes)
+    if active == lanes { return ir.load(type, address) }
+    return ir.maskedLoad(type, address, ir.firstLanes(active, of: lanes))
+  }
+
+  /// Stores the first `active` lanes of `value`, or a scalar.
+  func store(_ value: IRValue, _ address: IRValue, _ active: Int) {
+    if value.type.lanes == 1 || active == lanes { return ir.store(value, address) }
+    ir.maskedStore(value, address, ir.firstLanes(active, of: lanes))
+  }
+
+  /// Replaces the lanes from `active` on by `filler`.
+  func fillTail(_ value: IRValue, _ active: Int, _ filler: Double) -> IRValue {
+    guard value.type.lanes > 1, active < lanes else { return value }
+    return ir.select(
+      ir.firstLanes(active, of: lanes), value, ir.float(filler, value.type))
+  }
+
+  /// Emits a meeting point of all threads: spin, then sleep on a futex.
+  func barrier(_ control: IRValue, _ threads: IRValue) {
+    let function = helper("barrier") {
+      ir.define("barrier", [ir.pointer, ir.i64], returns: ir.void, attributes: ["noinline"]) {
+        barrierBody(control: $0[0], threads: $0[1])
+        ir.returnVoid()
+      }
+    }
+    ir.call(function, [control, threads])
+  }
+
+  /// Sense by generation: the last to arrive opens the barrier by counting the generation up.
+  private func barrierBody(control: IRValue, threads: IRValue) {
+    let rounds = ir.stack(bytes: 8)
+    let arrived = bytes(control, ir.int(Control.arrived))
+    let generation = bytes(control, ir.int(Control.generation))
+    let sleepers = bytes(control, ir.int(Control.sleepers))
+    let one = ir.int(1, ir.i32)
+    let mine = ir.atomicLoad(generation)
+    let before = ir.atomicAdd(arrived, one)
+    let isLast = ir.compare(
+      .equal, ir.zeroExtend(before, ir.i64), ir.sub(threads, ir.int(1)))
+    _ = ir.choose(isLast) {
+      ir.atomicStore(ir.int(0, ir.i32), arrived)
+      _ = ir.atomicAdd(generation, one)
+      let waiting = ir.atomicLoad(sleepers)
+      ir.when(ir.compare(.greater, waiting, ir.int(0, ir.i32))) {
+        futex(generation, operation: 129, value: ir.int(Int(Int32.max), ir.i32))
+      }
+      return []
+    } otherwise: {
+      spin(generation, while: mine, counter: rounds)
+      ir.when(ir.compare(.equal, ir.atomicLoad(generation), mine)) {
+        _ = ir.atomicAdd(sleepers, one)
+        ir.repeatWhile {
+          futex(generation, operation: 128, value: mine)
+          return ir.compare(.equal, ir.atomicLoad(generation), mine)
+        }
+        _ = ir.atomicAdd(sleepers, ir.int(-1, ir.i32))
+      }
+      return []
+    }
+  }
+
+  /// Spins for some microseconds, or until `word` is no longer `value`.
+  private func spin(_ word: IRValue, while value: IRValue, counter: IRValue) {
+    ir.store(ir.int(0), counter, align: 8)
+    ir.repeatWhile {
+      if target.isX86 { ir.intrinsic("llvm.x86.sse2.pause", overloads: [], []) }
+      let count = ir.add(ir.load(ir.i64, counter, align: 8), ir.int(1))
+      ir.store(count, counter, align: 8)
+      return ir.and(
+        ir.compare(.equal, ir.atomicLoad(word), value), ir.compare(.less, count, ir.int(4000)))
+    }
+  }
+
+  /// Emits Linux's futex call: operation 128 waits while the word is `value`, 129 wakes `value` sleepers.
+  private func futex(_ word: IRValue, operation: Int, value: IRValue) {
+    let syscall = ir.declare("syscall", [ir.i64], returns: ir.i64, variadic: true)
+    let number = target.cpu.triple.hasPrefix("aarch64") ? 98 : 202
+    ir.call(
+      syscall, [ir.int(number), word, ir.int(operation, ir.i32), value, ir.zero(ir.pointer)])
+  }
+}
+

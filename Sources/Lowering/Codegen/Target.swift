@@ -1,0 +1,72 @@
+package import LLVMKit
+package import MoTIR
+
+/// What code generation must know of a CPU: everything else follows from it.
+package struct TargetDescription: Hashable, Sendable {
+  /// The CPU as LLVM knows it.
+  package let cpu: TargetCPU
+  /// f32 lanes of a vector register.
+  package let lanes: Int
+  /// `true` iff there is an instruction that multiplies bf16 pairs and adds in f32.
+  package let hasBF16DotProduct: Bool
+
+  /// The levels that `--target-cpu` takes besides `native`.
+  package static let levels = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
+
+  /// Creates the description of `native` or of a level.
+  ///
+  /// - Throws: `Diagnostic` for an unknown name.
+  package init(named name: String) throws(Diagnostic) {
+    switch name {
+    case "native": self.init(host: .host)
+    case "x86-64-v4": self.init(cpu: TargetCPU(named: name), lanes: 16, hasBF16DotProduct: false)
+    case "x86-64-v3": self.init(cpu: TargetCPU(named: name), lanes: 8, hasBF16DotProduct: false)
+    case "x86-64-v2": self.init(cpu: TargetCPU(named: name), lanes: 4, hasBF16DotProduct: false)
+    default:
+      throw Diagnostic(
+        "there is no target CPU \"\(name)\"",
+        suggestion: "use native, \(TargetDescription.levels.joined(separator: ", "))")
+    }
+  }
+
+  private init(host: TargetCPU) {
+    let lanes = host.has("avx512f") && host.has("avx512vl") ? 16 : host.has("avx2") ? 8 : 4
+    self.init(cpu: host, lanes: lanes, hasBF16DotProduct: lanes == 16 && host.has("avx512bf16"))
+  }
+
+  private init(cpu: TargetCPU, lanes: Int, hasBF16DotProduct: Bool) {
+    self.cpu = cpu
+    self.lanes = lanes
+    self.hasBF16DotProduct = hasBF16DotProduct
+  }
+
+  /// The register tile: as many accumulators as leave room for operands in the register file.
+  package var tile: TileShape {
+    switch lanes {
+    case 16: TileShape(lanes: 16, rows: 8, vectors: 2)
+    case 8: TileShape(lanes: 8, rows: 6, vectors: 2)
+    default: TileShape(lanes: 4, rows: 4, vectors: 2)
+    }
+  }
+
+  /// `true` iff this machine can execute code for the CPU.
+  package var runsHere: Bool {
+    let host = TargetCPU.host
+    return switch lanes {
+    case 16: ["avx512f", "avx512vl", "avx512bw", "avx512dq"].allSatisfy(host.has)
+    case 8: ["avx2", "fma", "bmi2"].allSatisfy(host.has)
+    default: ["sse4.2", "popcnt"].allSatisfy(host.has)
+    }
+  }
+
+  /// `true` iff it is an x86 CPU.
+  var isX86: Bool { cpu.triple.hasPrefix("x86_64") }
+
+  /// The attributes that make LLVM use all of the CPU, with registers of full width.
+  var functionAttributes: [(String, String)] {
+    [
+      ("target-cpu", cpu.name), ("prefer-vector-width", "\(32 * lanes)"),
+      ("min-legal-vector-width", "\(32 * lanes)"),
+    ] + (cpu.features.isEmpty ? [] : [("target-features", cpu.features)])
+  }
+}

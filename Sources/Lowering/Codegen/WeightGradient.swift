@@ -1,0 +1,163 @@
+internal import LLVMKit
+internal import MoTIR
+
+// dw[N, D] = dyᵀ x, group by group: outer products over a segment's tokens.
+//
+// Both operands are first laid out in panels of `columns` channels, depth (tokens) after depth, so that
+// the inner loop reads whole vectors; then every thread takes its share of each dw's rows.
+extension CodeGenerator {
+  /// (x, dy…, workspace, dw…, plan?)
+  func emitWeightGradient(_ shape: WeightGradientShape, _ frame: KernelFrame) {
+    let count = shape.outputs.count
+    let plan = shape.routing.map { (frame.arguments[2 + 2 * count], $0.segments) }
+    let depth = self.plan.precision.depth
+    let units = (shape.rows + (depth - 1) * ((plan?.1 ?? 0) + 1) + depth - 1) / depth
+    let segments = tokenSegments(plan, rows: shape.rows)
+    let widths = [shape.input] + shape.outputs
+    var areas: [IRValue] = []
+    var offset = 0
+    for width in widths {
+      areas.append(at(frame.arguments[1 + count], offset))
+      offset += self.plan.tile.padded(width) * units
+    }
+    for (index, width) in widths.enumerated() {
+      for segment in segments {
+        interleave(
+          frame.arguments[index], width: width, segment, into: areas[index], units: units, frame)
+      }
+    }
+    barrier(frame.control, frame.threads)
+    for (index, width) in shape.outputs.enumerated() {
+      for (number, segment) in segments.enumerated() {
+        let groups = shape.routing?.groups.ofSegment ?? [0]
+        let dw = at(frame.arguments[2 + count + index], groups[number] * width * shape.input)
+        outerProducts(
+          areas[1 + index], areas[0], rows: width, columns: shape.input, into: dw, units: units,
+          from: segment.firstUnit, depth: segment.units,
+          accumulate: groups[..<number].contains(groups[number]), frame)
+      }
+    }
+  }
+
+  /// A run of tokens that share weights.
+  struct TokenSegment {
+    /// Its first row and the row after its last.
+    let start, end: IRValue
+    /// Its first unit of depth among all segments' units, and how many it has.
+    let firstUnit, units: IRValue
+  }
+
+  /// Returns the segments of a plan, or the one segment of all rows.
+  func tokenSegments(_ plan: (IRValue, Int)?, rows: Int) -> [TokenSegment] {
+    let depth = self.plan.precision.depth
+    guard let (base, segments) = plan else {
+      return [
+        TokenSegment(
+          start: ir.int(0), end: ir.int(rows), firstUnit: ir.int(0),
+          units: ir.int((rows + depth - 1) / depth))
+      ]
+    }
+    var next = ir.int(0)
+    return (0..<segments).map { segment in
+      let start = loadIndex(base, ir.int(segment))
+      let end = loadIndex(base, ir.int(segment + 1))
+      let units = ceilDivide(ir.sub(end, start), depth)
+      defer { next = ir.add(next, units) }
+      return TokenSegment(start: start, end: end, firstUnit: next, units: units)
+    }
+  }
+
+  /// Lays rows of f32 out in panels `[width / columns][units][columns]` of units; this thread's share.
+  private func interleave(
+    _ source: IRValue, width: Int, _ segment: TokenSegment, into area: IRValue, units: Int,
+    _ frame: KernelFrame
+  ) {
+    let depth = plan.precision.depth
+    let (from, to) = share(segment.units, frame)
+    ir.loop(from: from, to: to) { unit in
+      let row = ir.add(segment.start, ir.mul(unit, ir.int(depth)))
+      let first = at(source, ir.mul(row, ir.int(width)))
+      let hasSecond = ir.compare(.less, ir.add(row, ir.int(1)), segment.end)
+      interleave(
+        first, second: depth == 1 ? nil : (at(first, width), hasSecond), width: width, into: area,
+        units: units, at: ir.add(segment.firstUnit, unit))
+    }
+  }
+
+  /// Lays one unit of depth out: a row of f32, or two rows as pairs of bf16, the second 0 if absent.
+  func interleave(
+    _ first: IRValue, second: (row: IRValue, exists: IRValue)?, width: Int, into area: IRValue,
+    units: Int, at unit: IRValue
+  ) {
+    let panel = plan.tile.columns
+    let place = at(area, ir.mul(unit, ir.int(panel)))
+    for column in stride(from: 0, to: plan.tile.padded(width), by: lanes) {
+      let active = min(lanes, max(0, width - column))
+      let target = at(place, column / panel * units * panel + column % panel)
+      guard active > 0 else {
+        ir.store(ir.zero(vector), target)
+        continue
+      }
+      let a = load(at(first, column), active)
+      guard let second else {
+        ir.store(a, target)
+        continue
+      }
+      // The row after the last one is read only where it exists: it may lie outside of the buffer.
+      let address = ir.select(second.exists, at(second.row, column), at(first, column))
+      let b = ir.select(second.exists, load(address, active), ir.zero(vector))
+      let pairs = (0..<lanes).flatMap { [$0, lanes + $0] }
+      ir.store(ir.shuffle(roundToBF16(a), roundToBF16(b), pairs), target)
+    }
+  }
+
+  /// Emits c[rows, columns] (+)= Σ over depth of a ⊗ b, this thread's share of the rows.
+  func outerProducts(
+    _ a: IRValue, _ b: IRValue, rows: Int, columns: Int, into c: IRValue, units: Int,
+    from unit: IRValue, depth: IRValue, accumulate: Bool, _ frame: KernelFrame
+  ) {
+    let panel = plan.tile.columns
+    let (from, to) = share(ir.int(plan.tile.padded(rows) / panel), frame)
+    let start = ir.mul(unit, ir.int(panel))
+    let whole = columns / panel
+    ir.loop(from: from, to: to) { index in
+      let operand = MatmulOperand(
+        base: at(a, ir.add(ir.mul(index, ir.int(units * panel)), start)), rowStride: ir.int(1),
+        depthStride: ir.int(panel))
+      let first = ir.mul(index, ir.int(panel))
+      let height = ir.min(ir.int(panel), ir.sub(ir.int(rows), first))
+      let target = at(c, ir.mul(first, ir.int(columns)))
+      multiply(
+        operand, at(b, start), panelStride: ir.int(units * panel), depthStride: ir.int(panel),
+        into: target, leading: ir.int(columns), rows: height, panels: ir.int(whole), depth: depth,
+        accumulate: ir.int(accumulate ? 1 : 0, ir.i1), precision: plan.precision)
+      guard whole * panel < columns else { return }
+      lastPanel(
+        operand, at(b, ir.add(start, ir.int(whole * units * panel))), active: columns - whole * panel,
+        into: at(target, whole * panel), leading: columns, rows: height, depth: depth,
+        accumulate: accumulate, frame)
+    }
+  }
+
+  /// The panel that is only partly inside the matrix: by way of scratch memory.
+  private func lastPanel(
+    _ a: MatmulOperand, _ b: IRValue, active: Int, into c: IRValue, leading: Int, rows: IRValue,
+    depth: IRValue, accumulate: Bool, _ frame: KernelFrame
+  ) {
+    let panel = plan.tile.columns
+    reserveScratch(4 * panel * panel)
+    multiply(
+      a, b, panelStride: ir.int(0), depthStride: ir.int(panel), into: frame.scratch,
+      leading: ir.int(panel), rows: rows, panels: ir.int(1), depth: depth,
+      accumulate: ir.int(0, ir.i1), precision: plan.precision)
+    ir.loop(from: ir.int(0), to: rows) { row in
+      for column in stride(from: 0, to: active, by: lanes) {
+        let lanes = min(self.lanes, active - column)
+        var value = load(at(frame.scratch, ir.add(ir.mul(row, ir.int(panel)), ir.int(column))), lanes)
+        let place = at(c, ir.add(ir.mul(row, ir.int(leading)), ir.int(column)))
+        if accumulate { value = ir.fadd(value, load(place, lanes)) }
+        store(value, place, lanes)
+      }
+    }
+  }
+}
