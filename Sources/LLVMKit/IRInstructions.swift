@@ -98,7 +98,9 @@ extension IRBuilder {
     return IRValue(LLVMBuildFCmp(builder, predicate, a.ref, b.ref, ""))
   }
 
-  package func fmax(_ a: IRValue, _ b: IRValue) -> IRValue { select(fcompare(.greater, a, b), a, b) }
+  package func fmax(_ a: IRValue, _ b: IRValue) -> IRValue {
+    select(fcompare(.greater, a, b), a, b)
+  }
   package func fmin(_ a: IRValue, _ b: IRValue) -> IRValue { select(fcompare(.less, a, b), a, b) }
   package func sqrt(_ a: IRValue) -> IRValue {
     intrinsic("llvm.sqrt", overloads: [a.type], [a])
@@ -164,7 +166,8 @@ extension IRBuilder {
 
   /// Sets `bytes` bytes at `address` to 0.
   package func clear(_ address: IRValue, bytes: IRValue) {
-    LLVMBuildMemSet(builder, address.ref, int(0, IRType(LLVMInt8TypeInContext(context))).ref, bytes.ref, 4)
+    LLVMBuildMemSet(
+      builder, address.ref, int(0, IRType(LLVMInt8TypeInContext(context))).ref, bytes.ref, 4)
   }
 
   /// Copies `bytes` bytes between areas that do not overlap.

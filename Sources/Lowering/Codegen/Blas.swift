@@ -50,7 +50,8 @@ extension CodeGenerator {
           Sgemm(
             m: rows, n: ir.int(width), k: ir.int(shape.input),
             a: at(frame.arguments[0], ir.mul(first, ir.int(shape.input))), lda: ir.int(shape.input),
-            b: at(frame.arguments[1 + index], group * width * shape.input), ldb: ir.int(shape.input),
+            b: at(frame.arguments[1 + index], group * width * shape.input),
+            ldb: ir.int(shape.input),
             transposeB: true, c: at(y, ir.mul(first, ir.int(width))), ldc: ir.int(width)))
       }
     } rest: { first, rows in

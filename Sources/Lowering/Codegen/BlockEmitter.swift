@@ -169,7 +169,9 @@ final class BlockEmitter {
   }
 
   private func matmulDestination(_ value: Int) -> (IRValue, leading: Int) {
-    if case .block(let offset, let leading) = layout.homes[value] { return (scratch(offset), leading) }
+    if case .block(let offset, let leading) = layout.homes[value] {
+      return (scratch(offset), leading)
+    }
     return (storedRow(value, block.first), program.values[value].width)
   }
 

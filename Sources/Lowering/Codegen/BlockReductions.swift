@@ -82,7 +82,9 @@ extension BlockEmitter {
         var x = read(value, ir.add(first, column), active)
         if norm.kind == .layer { x = ir.fsub(x, spread(mean, like: x)) }
         x = ir.fmul(x, spread(inverse, like: x))
-        if let gain { x = ir.fmul(x, code.load(code.at(gain, column), active, scalar: x.type.lanes == 1)) }
+        if let gain {
+          x = ir.fmul(x, code.load(code.at(gain, column), active, scalar: x.type.lanes == 1))
+        }
         write(step.results[0], ir.add(first, column), x, active)
       }
     }
@@ -100,7 +102,9 @@ extension BlockEmitter {
         var x = read(value, ir.add(first, column), active)
         if norm.kind == .layer { x = ir.fsub(x, spread(mean, like: x)) }
         var g = read(upstream, ir.add(first, column), active)
-        if let gain { g = ir.fmul(g, code.load(code.at(gain, column), active, scalar: x.type.lanes == 1)) }
+        if let gain {
+          g = ir.fmul(g, code.load(code.at(gain, column), active, scalar: x.type.lanes == 1))
+        }
         return (g, ir.fmul(x, spread(inverse, like: x)))
       }
       let totals = sums(width, 2) { column, active in

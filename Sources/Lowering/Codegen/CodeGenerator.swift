@@ -82,7 +82,9 @@ final class CodeGenerator {
   }
 
   /// Makes sure that a thread's scratch memory has at least `bytes` bytes.
-  func reserveScratch(_ bytes: Int) { scratchBytes = max(scratchBytes, (bytes + 4095) / 4096 * 4096) }
+  func reserveScratch(_ bytes: Int) {
+    scratchBytes = max(scratchBytes, (bytes + 4095) / 4096 * 4096)
+  }
 
   private func unique(_ name: String) -> String {
     var candidate = name

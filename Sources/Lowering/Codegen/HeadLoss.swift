@@ -51,7 +51,8 @@ extension CodeGenerator {
     let logits = 4 * headBlock * (plan.tile.padded(shape.width) + 16)
     let operand = logits + 4 * headBlock * leading
     let logitOperand = operand + 4 * headBlock * stride
-    reserveScratch(logitOperand + 4 * headBlock * stride + 4 * plan.tile.columns * plan.tile.columns)
+    reserveScratch(
+      logitOperand + 4 * headBlock * stride + 4 * plan.tile.columns * plan.tile.columns)
     return shape.hasGradient
       ? Head(
         shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[3], losses: a[5],
@@ -232,6 +233,10 @@ extension CodeGenerator {
         accumulate: accumulate, head.frame)
       return []
     }
-    _ = ir.choose(ir.compare(.equal, start, ir.int(0))) { add(false) } otherwise: { add(true) }
+    _ = ir.choose(ir.compare(.equal, start, ir.int(0))) {
+      add(false)
+    } otherwise: {
+      add(true)
+    }
   }
 }

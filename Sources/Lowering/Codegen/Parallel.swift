@@ -156,4 +156,3 @@ extension CodeGenerator {
       syscall, [ir.int(number), word, ir.int(operation, ir.i32), value, ir.zero(ir.pointer)])
   }
 }
-

@@ -39,7 +39,9 @@ extension CodeGenerator {
     ) { segment, _, blocks, base in
       guard let groups else { return addBlocks(base, blocks, into: ir.int(0)) }
       let group = loadIndex(ir.constantArray(groups, name: "groups"), segment)
-      ir.when(ir.compare(.greaterOrEqual, group, ir.int(0))) { addBlocks(base, blocks, into: group) }
+      ir.when(ir.compare(.greaterOrEqual, group, ir.int(0))) {
+        addBlocks(base, blocks, into: group)
+      }
     }
   }
 
@@ -121,16 +123,17 @@ extension CodeGenerator {
       var next = ir.int(0)
       for target in 0...segments {
         if target < segments { ir.store(ir.truncate(next, ir.i32), word(ir.int(target))) }
-        next = ir.loop(from: ir.int(0), to: ir.int(rows), carrying: [next]) { row, carried in
-          let isHere = ir.compare(.equal, segment(row), ir.int(target))
-          ir.when(isHere) {
-            ir.store(
-              ir.truncate(row, ir.i32), word(ir.add(ir.int(layout.rows), carried[0])))
-            ir.store(
-              ir.truncate(carried[0], ir.i32), word(ir.add(ir.int(layout.slots), row)))
-          }
-          return [ir.add(carried[0], ir.zeroExtend(isHere, ir.i64))]
-        }[0]
+        next =
+          ir.loop(from: ir.int(0), to: ir.int(rows), carrying: [next]) { row, carried in
+            let isHere = ir.compare(.equal, segment(row), ir.int(target))
+            ir.when(isHere) {
+              ir.store(
+                ir.truncate(row, ir.i32), word(ir.add(ir.int(layout.rows), carried[0])))
+              ir.store(
+                ir.truncate(carried[0], ir.i32), word(ir.add(ir.int(layout.slots), row)))
+            }
+            return [ir.add(carried[0], ir.zeroExtend(isHere, ir.i64))]
+          }[0]
         if target == segments - 1 { ir.store(ir.truncate(next, ir.i32), word(ir.int(segments))) }
       }
     }

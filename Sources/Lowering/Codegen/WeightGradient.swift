@@ -133,7 +133,8 @@ extension CodeGenerator {
         accumulate: ir.int(accumulate ? 1 : 0, ir.i1), precision: plan.precision)
       guard whole * panel < columns else { return }
       lastPanel(
-        operand, at(b, ir.add(start, ir.int(whole * units * panel))), active: columns - whole * panel,
+        operand, at(b, ir.add(start, ir.int(whole * units * panel))),
+        active: columns - whole * panel,
         into: at(target, whole * panel), leading: columns, rows: height, depth: depth,
         accumulate: accumulate, frame)
     }
@@ -153,7 +154,8 @@ extension CodeGenerator {
     ir.loop(from: ir.int(0), to: rows) { row in
       for column in stride(from: 0, to: active, by: lanes) {
         let lanes = min(self.lanes, active - column)
-        var value = load(at(frame.scratch, ir.add(ir.mul(row, ir.int(panel)), ir.int(column))), lanes)
+        var value = load(
+          at(frame.scratch, ir.add(ir.mul(row, ir.int(panel)), ir.int(column))), lanes)
         let place = at(c, ir.add(ir.mul(row, ir.int(leading)), ir.int(column)))
         if accumulate { value = ir.fadd(value, load(place, lanes)) }
         store(value, place, lanes)

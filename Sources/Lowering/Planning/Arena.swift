@@ -16,8 +16,9 @@ func assignArena(_ buffers: inout [Buffer], for entry: Entry) {
     }
   }
   var placed: [(life: ClosedRange<Int>, bytes: Range<Int>)] = []
-  for (index, life) in lives.sorted(by: { ($0.value.lowerBound, $0.key) < ($1.value.lowerBound, $1.key) })
-  {
+  for (index, life) in lives.sorted(by: {
+    ($0.value.lowerBound, $0.key) < ($1.value.lowerBound, $1.key)
+  }) {
     placed.removeAll { $0.life.upperBound < life.lowerBound }
     let size = (buffers[index].bytes + 63) / 64 * 64
     var offset = 0
@@ -36,7 +37,9 @@ func placeBarriers(_ entry: inout Entry, buffers: [Buffer]) {
   var recent: [(region: Region, bytes: Range<Int>, writes: Bool)] = []
   for index in entry.calls.indices {
     let touched = entry.calls[index].arguments.compactMap { argument in
-      guard case .buffer(let id, let access) = argument else { return nil as (Region, Range<Int>, Bool)? }
+      guard case .buffer(let id, let access) = argument else {
+        return nil as (Region, Range<Int>, Bool)?
+      }
       let buffer = buffers[id.index]
       return (buffer.region, buffer.offset..<(buffer.offset + buffer.bytes), access != .read)
     }

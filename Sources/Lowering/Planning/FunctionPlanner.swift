@@ -45,7 +45,8 @@ struct FunctionPlanner {
     case .linear, .linearInputGradient:
       if builder.plan.backend == .blas { planBlas(node) } else { planBlock(unit) }
     case .linearWeightGradient: planWeightGradient(node)
-    case .gather, .scatter, .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary,
+    case .gather, .scatter, .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum,
+      .rotary,
       .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
       planBlock(unit)
     case .attention(let attention): planAttention(node, attention, gradient: false)
@@ -79,7 +80,8 @@ struct FunctionPlanner {
   }
 
   private func gradientPlace(of value: ValueID) -> BufferID? {
-    guard let output = graph.outputs.first(where: { $0.value == value && $0.name.hasPrefix("grad.") })
+    guard
+      let output = graph.outputs.first(where: { $0.value == value && $0.name.hasPrefix("grad.") })
     else { return nil }
     let name = String(output.name.dropFirst(5))
     return module.parameter(name).map { builder.parameter($0.name).gradient }

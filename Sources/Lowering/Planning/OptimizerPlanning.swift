@@ -28,7 +28,9 @@ extension PlanBuilder {
     finish(Entry(name: "update", calls: calls + packCalls(), inputs: [], outputs: []))
   }
 
-  private mutating func adamW(_ parameter: ParameterPlacement, after partials: BufferID) -> KernelCall {
+  private mutating func adamW(_ parameter: ParameterPlacement, after partials: BufferID)
+    -> KernelCall
+  {
     let master = plan[parameter.master]
     let moments = [Region.firstMoments, .secondMoments].map { region in
       alias(region, offset: master.offset, bytes: master.bytes, label: master.label)

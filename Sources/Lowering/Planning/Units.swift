@@ -47,7 +47,9 @@ private func sorted(_ units: [Unit], of graph: Graph, unitOfNode: [Int]) -> [Uni
       for node in units[unit].nodes {
         for operand in graph[node].operands {
           let source = unitOfNode[graph.values[operand.index].definition.index]
-          if source != unit, state[source] != 2, !pending.contains(source) { pending.append(source) }
+          if source != unit, state[source] != 2, !pending.contains(source) {
+            pending.append(source)
+          }
         }
       }
       precondition(!pending.contains { state[$0] == 1 }, "fusion clusters depend on each other")

@@ -1,0 +1,161 @@
+internal import COpenBLAS
+internal import Glibc
+internal import LLVMKit
+package import MoTIR
+
+/// A compiled model in memory: its code, its regions, and the threads that execute it.
+///
+/// One run at a time: a model is not shared between threads of the caller.
+package final class CompiledModel {
+  /// What was compiled.
+  package let plan: KernelPlan
+  /// The threads.
+  package let pool: ThreadPool
+  private var jit: JIT
+  private var entries: [String: EntryFunction] = [:]
+  private let regions: [AlignedBuffer]
+  private let inputSources: [Binding]
+
+  /// A compiled entry: (addresses of the regions, thread, threads).
+  private typealias EntryFunction = @convention(c) (UnsafeRawPointer, Int, Int) -> Void
+
+  /// Links `object`, which was compiled from `plan`, and reserves its memory.
+  ///
+  /// - Parameter scratchBytes: what each thread needs, as the compiler found.
+  /// - Throws: `Diagnostic` if memory is short, `LLVMError` if the object cannot be linked.
+  package init(plan: KernelPlan, object: [UInt8], scratchBytes: Int, pool: ThreadPool) throws {
+    self.plan = plan
+    self.pool = pool
+    regions = try Region.allCases.map { region in
+      let bytes =
+        switch region {
+        case .scratch: scratchBytes * pool.threads
+        case .control: Control.bytes
+        case .firstMoments, .secondMoments, .gradients:
+          plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
+        default: plan.bytes(of: region)
+        }
+      // Whole vectors may pass the end of the last buffer.
+      return try AlignedBuffer(count: bytes + 4096)
+    }
+    jit = try JIT()
+    if plan.backend == .blas { try defineBLAS(&jit) }
+    try jit.add(object: object, name: plan.name)
+    var seen: Set<String> = []
+    inputSources = plan.entries.flatMap(\.inputs).filter { seen.insert($0.name).inserted }
+    for entry in plan.entries {
+      let address = try jit.lookup("motc_\(entry.name)")
+      entries[entry.name] = unsafeBitCast(address, to: EntryFunction.self)
+    }
+    fillConstants()
+  }
+
+  /// Returns the memory of `buffer`.
+  package func memory(_ buffer: BufferID) -> UnsafeMutableRawBufferPointer {
+    let place = plan[buffer]
+    return UnsafeMutableRawBufferPointer(
+      rebasing: regions[place.region.rawValue].bytes[place.offset..<(place.offset + place.bytes)])
+  }
+
+  /// Returns the memory of `buffer` as f32.
+  package func floats(_ buffer: BufferID) -> UnsafeMutableBufferPointer<Float> {
+    memory(buffer).bindMemory(to: Float.self)
+  }
+
+  /// The control region.
+  package var control: UnsafeMutableRawBufferPointer { regions[Region.control.rawValue].bytes }
+
+  /// Bytes of memory in use, all regions together.
+  package var bytes: Int { regions.reduce(0) { $0 + $1.bytes.count } }
+
+  /// Executes entry `name` on all threads.
+  package func run(_ name: String) {
+    guard let entry = entries[name] else { preconditionFailure("no entry \(name)") }
+    let table = regions.map { Address($0.bytes.baseAddress) }
+    table.withUnsafeBufferPointer { addresses in
+      let base = Address(UnsafeMutableRawPointer(mutating: addresses.baseAddress))
+      pool.run { thread, threads in
+        if let base = base.pointer { entry(base, thread, threads) }
+      }
+    }
+  }
+
+  /// An address that threads may share: the kernels keep their own order.
+  private struct Address: @unchecked Sendable {
+    let pointer: UnsafeMutableRawPointer?
+    init(_ pointer: UnsafeMutableRawPointer?) { self.pointer = pointer }
+  }
+
+  // MARK: Inputs
+
+  /// Fills the inputs from rows in sequence order: permuted where the graph takes them by plan.
+  ///
+  /// - Requires: the rows were checked; `rows` holds every input that the plan names.
+  package func setInputs(_ rows: [String: [Int32]], plan routing: RoutingPlan) {
+    for input in inputSources {
+      let target = memory(input.buffer).bindMemory(to: Int32.self)
+      if case .plan(let tokens, let segments) = input.type {
+        let layout = PlanLayout(tokens: tokens, segments: segments)
+        for (index, value) in routing.offsets.enumerated() { target[index] = value }
+        for (index, value) in routing.rows.enumerated() { target[layout.rows + index] = value }
+        for (index, value) in routing.slots.enumerated() { target[layout.slots + index] = value }
+      } else if let source = rows[input.name] {
+        for (index, value) in source.enumerated() { target[index] = value }
+      } else if let source = rows[input.name.replacing(" by plan", with: "")] {
+        for (index, token) in routing.rows.enumerated() { target[index] = source[Int(token)] }
+      }
+    }
+  }
+
+  /// Fills the inputs from a checked batch.
+  package func setInputs(_ batch: Batch) {
+    setInputs(
+      Dictionary(batch.inputs.map { ($0.name, $0.rows) }, uniquingKeysWith: { first, _ in first }),
+      plan: batch.plan)
+  }
+
+  // MARK: Outputs
+
+  /// Returns output `name` of entry `entry`, or `nil` if it has none of that name.
+  package func output(_ name: String, of entry: String) -> [Float]? {
+    plan.entry(entry)?.outputs.first { $0.name == name }.map { binding in
+      Array(floats(binding.buffer).prefix(binding.type.elementCount))
+    }
+  }
+
+  // MARK: Constants and libraries
+
+  private func fillConstants() {
+    for placement in plan.constants {
+      switch placement.table {
+      case .rotary(let positions, let headWidth, let base):
+        fillRotary(floats(placement.buffer), positions, headWidth, base)
+      }
+    }
+  }
+
+  /// cos then sin of position · base^(−2i / width), computed in double precision.
+  private func fillRotary(
+    _ table: UnsafeMutableBufferPointer<Float>, _ positions: Int, _ headWidth: Int, _ base: Double
+  ) {
+    let half = headWidth / 2
+    for index in 0..<half {
+      let frequency = pow(base, -2 * Double(index) / Double(headWidth))
+      for position in 0..<positions {
+        let angle = Double(position) * frequency
+        table[position * half + index] = Float(cos(angle))
+        table[(positions + position) * half + index] = Float(sin(angle))
+      }
+    }
+  }
+}
+
+/// Makes OpenBLAS's sgemm known to the JIT; our threads each call it for their own slice.
+private func defineBLAS(_ jit: inout JIT) throws {
+  openblas_set_num_threads(1)
+  guard let address = dlsym(nil, "cblas_sgemm") else {
+    throw Diagnostic(
+      "OpenBLAS has no cblas_sgemm", suggestion: "install the package libopenblas-dev")
+  }
+  try jit.define(symbol: "cblas_sgemm", address: address)
+}
