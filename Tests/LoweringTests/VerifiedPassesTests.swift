@@ -1,7 +1,6 @@
-import Testing
-
 import Lowering
 import MoTIR
+import Testing
 
 /// Every pass leaves a graph that the verifier accepts and whose text parses.
 @Suite struct VerifiedPassesTests {

@@ -1,0 +1,31 @@
+# Each target installs what it lacks, then runs.
+
+PREFIX ?= /usr/local
+RELEASE = .build/release
+
+.PHONY: test lint install build clean
+
+# All tests, in release: they also run the motc program and evaluate specs with MoTIR's library.
+test:
+	scripts/setup.sh
+	swift build -c release --build-tests
+	swift test -c release --skip-build
+
+# Format, sizes of files, scripts that do not parse.
+lint:
+	scripts/setup.sh swift
+	scripts/lint.sh
+
+# The program, and beside it the module that specs import.
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/motc
+	install -m 755 $(RELEASE)/motc $(DESTDIR)$(PREFIX)/bin/motc
+	install -m 755 $(RELEASE)/libMoTIR.so $(DESTDIR)$(PREFIX)/lib/motc/libMoTIR.so
+	install -m 644 $(RELEASE)/Modules/MoTIR.swiftmodule $(DESTDIR)$(PREFIX)/lib/motc/MoTIR.swiftmodule
+
+build:
+	scripts/setup.sh
+	swift build -c release
+
+clean:
+	rm -rf .build
