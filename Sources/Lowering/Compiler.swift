@@ -32,7 +32,8 @@ package struct Compiler {
   ///
   /// - Parameter functions: functions of `module` after the passes.
   package func plan(_ functions: [Function], of module: Module) -> KernelPlan {
-    let backend: MatmulBackend = options.disabled.contains("generated-matmul") ? .blas : .generated
+    let backend: MatmulBackend =
+      options.disabled.contains(Switch.generatedMatmul.name) ? .blas : .generated
     var builder = PlanBuilder(
       module: module, tile: options.target.tile, precision: options.precision, backend: backend)
     for function in functions {

@@ -1,1 +1,8 @@
-print("motc")
+import ArgumentParser
+
+do {
+  var command = try Motc.parseAsRoot()
+  try command.run()
+} catch {
+  exit(reporting: error)
+}

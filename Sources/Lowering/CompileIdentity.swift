@@ -1,0 +1,49 @@
+internal import LLVMKit
+package import MoTIR
+
+// What tells one compilation from another: equal texts give equal objects, if motc itself is the same.
+
+extension TargetDescription {
+  /// The CPU as text: triple, name and features, and what code generation takes from them.
+  package var identity: String {
+    "\(cpu.triple) \(cpu.name) \(cpu.features) lanes \(lanes) bf16 \(hasBF16DotProduct)"
+  }
+
+  /// LLVM's name of the CPU.
+  package var cpuName: String { cpu.name }
+
+  /// `true` iff LLVM's feature list of this machine has `feature`.
+  package static func hostHas(_ feature: String) -> Bool { TargetCPU.host.has(feature) }
+}
+
+extension Compiler {
+  /// The version of LLVM in use.
+  package static var llvm: String { llvmVersion() }
+
+  /// Returns a text that is different for functions, options or versions of LLVM that may compile to
+  /// different code. Source lines are left out: moving a line in a spec compiles nothing anew.
+  package func identity(of functions: [Function], in module: Module) -> String {
+    var module = module
+    module.functions = functions.map {
+      Function(name: $0.name, graph: $0.graph.withoutLocations())
+    }
+    let lines = [
+      "llvm \(Compiler.llvm)", options.target.identity, options.precision.rawValue,
+      options.disabled.sorted().joined(separator: ","), module.text,
+    ]
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension Graph {
+  /// Returns this graph without the places in the user's file.
+  fileprivate func withoutLocations() -> Graph {
+    let copy = try? rebuilt { id, operands, graph in
+      let node = self[id]
+      return try graph.append(
+        node.op, operands, type: declaredType(of: node), cluster: node.cluster)
+    }
+    // Nodes that were typed once are typed again.
+    return copy ?? self
+  }
+}

@@ -1,0 +1,141 @@
+import ArgumentParser
+import Lowering
+import MoTIR
+import Runtime
+
+/// `motc run`: one evaluation of a compiled model.
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Evaluates a compiled model once.",
+    discussion: """
+      Without targets in the input the result is logits f32 [B, S, V]; with targets it is loss f32 [] and \
+      loss.OBJECTIVE, and with --grad also grad.PARAMETER of each parameter. Batch and sequence are \
+      those of the input.
+
+      Examples:
+        motc run model.swift-spec --weights w.safetensors --input batch.safetensors -o out.safetensors
+        motc run model.motir --weights w.safetensors --input batch.safetensors --grad -o grad.safetensors
+      """)
+
+  @OptionGroup var model: ModelArguments
+  @OptionGroup var compile: CompileArguments
+  @OptionGroup var execution: ExecutionArguments
+
+  @Option(help: ArgumentHelp("The parameters.", valueName: "file"))
+  var weights: String
+
+  @Option(help: ArgumentHelp("The batch: tokens i32 [B, S] and more.", valueName: "file"))
+  var input: String
+
+  @Flag(help: "Compute the gradient of the loss for each parameter.")
+  var grad = false
+
+  @Option(help: ArgumentHelp("Results, separated by commas: logits, loss, …", valueName: "names"))
+  var outputs: String?
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+  var output: String
+
+  @Flag(help: "Print the time of each stage to stderr.")
+  var time = false
+
+  func run() throws {
+    let options = try compile.optionsToRun()
+    if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
+    let clock = StageClock()
+    let file = try SafetensorsReader(path: input)
+    let size = file.tensor("tokens").flatMap { $0.shape.count == 2 ? $0.shape : nil }
+    let module = try model.load(clock, batch: size?[0], sequence: size?[1])
+    let batch = try BatchBuilder(module: module).build(file.all)
+    report(batch.warnings)
+    let request = try Request(
+      outputs.map(names(in:)), hasTargets: file.tensor("targets") != nil, grad: grad, of: module)
+    try check(batch, for: request.functions, of: module)
+    let tensors = try loadWeights(weights, of: module, clock)
+    let build = Build(module, options, clock: clock)
+    let compiled = try build.model(request.functions.map(\.name), pool: execution.makePool())
+    try compiled.load(tensors)
+    compiled.setInputs(batch)
+    try write(try request.evaluate(compiled, module, clock), to: output)
+    if time { clock.report() }
+  }
+}
+
+/// What a run is to compute: outputs, and the functions that have them.
+private struct Request {
+  /// The functions, each once.
+  private(set) var functions: [Function] = []
+  private var outputs: [(name: String, function: String)] = []
+  private let wantsGradients: Bool
+
+  /// Creates the request for `names`, by default what the input suggests.
+  ///
+  /// - Throws: `Diagnostics` for an output that the module does not have.
+  init(_ names: [String]?, hasTargets: Bool, grad: Bool, of module: Module) throws {
+    wantsGradients = grad
+    let preferred = grad ? ["gradients", "logits"] : ["loss", "logits"]
+    var held = try preferred.filter { $0 == "gradients" || module.function($0) != nil }.map {
+      try Compiler.function($0, of: module)
+    }
+    if !grad { held += module.functions.filter { !preferred.contains($0.name) } }
+    let wanted =
+      names
+      ?? (grad || hasTargets
+        ? ["loss"] + module.objectives.map { "loss.\($0.name)" } : ["logits"])
+    for name in wanted { try add(name, from: held) }
+    if grad, let gradients = held.first { use(gradients) }
+  }
+
+  private mutating func add(_ name: String, from held: [Function]) throws {
+    guard let function = held.first(where: { $0.graph.output(name) != nil }) else {
+      let known = held.flatMap { $0.graph.outputs.map(\.name) }.filter { !$0.hasPrefix("grad.") }
+      throw Diagnostic(
+        "the model has no output '\(name)'",
+        suggestion: "it has \(known.joined(separator: ", "))")
+    }
+    guard !outputs.contains(where: { $0.name == name }) else { return }
+    outputs.append((name, function.name))
+    use(function)
+  }
+
+  private mutating func use(_ function: Function) {
+    if !functions.contains(where: { $0.name == function.name }) { functions.append(function) }
+  }
+
+  /// Runs the functions and returns the tensors that were asked for.
+  func evaluate(
+    _ model: CompiledModel, _ module: Module, _ clock: StageClock
+  ) throws -> [Tensor] {
+    var tensors: [Tensor] = []
+    for function in functions {
+      clock.measure("run @\(function.name)") { model.run(function.name) }
+      // At once: the next function uses the same arena.
+      for output in outputs where output.function == function.name {
+        tensors.append(try tensor(output.name, of: function.name, model, module))
+      }
+    }
+    if wantsGradients { tensors += try model.gradientTensors(of: module) }
+    return tensors
+  }
+
+  private func tensor(
+    _ name: String, of function: String, _ model: CompiledModel, _ module: Module
+  ) throws -> Tensor {
+    let binding = model.plan.entry(function)?.outputs.first { $0.name == name }
+    guard let binding, let values = model.output(name, of: function) else {
+      preconditionFailure("\(name) was not planned")
+    }
+    return try Tensor(name: name, shape: binding.type.shape(in: module), floats: values)
+  }
+}
+
+extension ValueType {
+  /// The shape in a file: rows are [B, S, width].
+  fileprivate func shape(in module: Module) -> [Int] {
+    switch self {
+    case .tensor(_, let shape): shape
+    case .rows(_, _, let count, let width): [count / module.sequence, module.sequence, width]
+    case .plan: []
+    }
+  }
+}
