@@ -9,6 +9,8 @@ package final class IRBuilder {
   let module: LLVMModuleRef
   let builder: LLVMBuilderRef
   private var current: LLVMValueRef?
+  /// The names of the functions defined so far, in order.
+  package private(set) var definedNames: [String] = []
 
   /// Creates an empty module called `name`.
   package init(name: String) {
@@ -119,10 +121,11 @@ package final class IRBuilder {
   ///
   /// - Parameter attributes: LLVM's names of string-free function attributes, such as `noinline`.
   package func define(
-    _ name: String, _ parameters: [IRType], returns result: IRType, exported: Bool = false,
+    _ name: String, _ parameters: [IRType], returns result: IRType, exported: Bool = true,
     attributes: [String] = [], target: [(String, String)] = [], _ body: ([IRValue]) -> Void
   ) -> IRFunction {
     let function = declare(name, parameters, returns: result)
+    definedNames.append(name)
     LLVMSetLinkage(function.ref, exported ? LLVMExternalLinkage : LLVMInternalLinkage)
     for attribute in attributes + ["nounwind"] {
       let kind = LLVMGetEnumAttributeKindForName(attribute, attribute.utf8.count)

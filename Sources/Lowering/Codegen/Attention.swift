@@ -237,12 +237,17 @@ final class AttentionEmitter {
           ldb: ir.int(scratch.padded), c: area(target), ldc: ir.int(scratch.padded), beta: 1))
     }
     code.multiply(
-      MatmulOperand(
-        base: area(strip), rowStride: ir.int(1), depthStride: ir.int(scratch.stripStride)),
-      area(rows), panelStride: ir.int(code.plan.tile.columns), depthStride: ir.int(scratch.padded),
-      into: area(target), leading: ir.int(scratch.padded), rows: block.keys,
-      panels: ir.int(scratch.padded / code.plan.tile.columns), depth: block.count,
-      accumulate: ir.int(1, ir.i1), precision: .f32)
+      MatmulOperand(base: area(strip), rowStride: 1, depthStride: scratch.stripStride),
+      rowPanels(rows),
+      into: MatmulResult(base: area(target), leading: scratch.padded, accumulates: true),
+      rows: block.keys, panels: ir.int(scratch.padded / code.plan.tile.columns),
+      depth: block.count, precision: .f32)
+  }
+
+  /// Returns rows [S, P] in scratch memory as the right matrix of a product over rows.
+  private func rowPanels(_ rows: Int) -> MatmulPanels {
+    MatmulPanels(
+      base: area(rows), panelStride: code.plan.tile.columns, depthStride: scratch.padded)
   }
 
   private func queryGradients(_ block: QueryBlock, _ keys: IRValue) {
@@ -350,12 +355,10 @@ final class AttentionEmitter {
     }
     let columns = code.plan.tile.columns
     code.multiply(
-      MatmulOperand(
-        base: area(rows), rowStride: ir.int(scratch.padded), depthStride: ir.int(1)),
-      area(transposed), panelStride: ir.int(width * columns), depthStride: ir.int(columns),
-      into: area(strip), leading: ir.int(scratch.stripStride), rows: block.count,
-      panels: code.ceilDivide(block.keys, columns), depth: ir.int(width),
-      accumulate: ir.int(0, ir.i1), precision: .f32)
+      MatmulOperand(base: area(rows), rowStride: scratch.padded, depthStride: 1),
+      MatmulPanels(base: area(transposed), panelStride: width * columns, depthStride: columns),
+      into: MatmulResult(base: area(strip), leading: scratch.stripStride), rows: block.count,
+      panels: code.ceilDivide(block.keys, columns), depth: ir.int(width), precision: .f32)
   }
 
   /// target = strip · rows
@@ -363,11 +366,9 @@ final class AttentionEmitter {
     _ strip: Int, _ block: QueryBlock, by rows: Int, into target: Int, depth: IRValue
   ) {
     code.multiply(
-      MatmulOperand(
-        base: area(strip), rowStride: ir.int(scratch.stripStride), depthStride: ir.int(1)),
-      area(rows), panelStride: ir.int(code.plan.tile.columns), depthStride: ir.int(scratch.padded),
-      into: area(target), leading: ir.int(scratch.padded), rows: block.count,
-      panels: ir.int(scratch.padded / code.plan.tile.columns), depth: depth,
-      accumulate: ir.int(0, ir.i1), precision: .f32)
+      MatmulOperand(base: area(strip), rowStride: scratch.stripStride, depthStride: 1),
+      rowPanels(rows), into: MatmulResult(base: area(target), leading: scratch.padded),
+      rows: block.count, panels: ir.int(scratch.padded / code.plan.tile.columns), depth: depth,
+      precision: .f32)
   }
 }

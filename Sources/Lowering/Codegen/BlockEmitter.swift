@@ -141,10 +141,12 @@ final class BlockEmitter {
     let units = program.values[weight].width / code.plan.precision.depth
     let (address, leading) = matmulDestination(result)
     code.multiply(
-      matmulOperand(rows), code.at(frame.arguments[argument], ir.mul(group, ir.int(units))),
-      panelStride: ir.int(panel), depthStride: ir.int(code.plan.tile.columns), into: address,
-      leading: ir.int(leading), rows: block.count, panels: ir.int(units / panel),
-      depth: ir.int(depth), accumulate: ir.int(accumulate ? 1 : 0, ir.i1),
+      matmulOperand(rows),
+      MatmulPanels(
+        base: code.at(frame.arguments[argument], ir.mul(group, ir.int(units))), panelStride: panel,
+        depthStride: code.plan.tile.columns),
+      into: MatmulResult(base: address, leading: leading, accumulates: accumulate),
+      rows: block.count, panels: ir.int(units / panel), depth: ir.int(depth),
       precision: code.plan.precision)
   }
 
@@ -165,7 +167,7 @@ final class BlockEmitter {
       default: preconditionFailure("a matmul's operand has no rows")
       }
     }
-    return MatmulOperand(base: base, rowStride: ir.int(stride), depthStride: ir.int(1))
+    return MatmulOperand(base: base, rowStride: stride, depthStride: 1)
   }
 
   private func matmulDestination(_ value: Int) -> (IRValue, leading: Int) {

@@ -82,10 +82,10 @@ extension CodeGenerator {
     let panel = plan.tile.columns
     multiply(
       operand(head, rows, stride: shape.width, width: shape.width, count, into: head.operand),
-      head.forward, panelStride: ir.int(units * panel), depthStride: ir.int(panel), into: target,
-      leading: ir.int(head.leading), rows: count,
+      MatmulPanels(base: head.forward, panelStride: units * panel, depthStride: panel),
+      into: MatmulResult(base: target, leading: head.leading), rows: count,
       panels: ir.int(plan.tile.padded(shape.vocabulary) / panel), depth: ir.int(units),
-      accumulate: ir.int(0, ir.i1), precision: plan.precision)
+      precision: plan.precision)
   }
 
   /// Returns rows of f32 as a matmul operand: in place, or rounded to bf16 in scratch memory.
@@ -93,7 +93,7 @@ extension CodeGenerator {
     _ head: Head, _ rows: IRValue, stride: Int, width: Int, _ count: IRValue, into offset: Int
   ) -> MatmulOperand {
     guard plan.precision == .bf16 else {
-      return MatmulOperand(base: rows, rowStride: ir.int(stride), depthStride: ir.int(1))
+      return MatmulOperand(base: rows, rowStride: stride, depthStride: 1)
     }
     let area = head.area(offset, self)
     ir.loop(from: ir.int(0), to: count) { row in
@@ -106,7 +106,7 @@ extension CodeGenerator {
       }
     }
     return MatmulOperand(
-      base: area, rowStride: ir.int(head.operandStride), depthStride: ir.int(1))
+      base: area, rowStride: head.operandStride, depthStride: 1)
   }
 
   /// The loss of a row of logits, which become their gradients where `dlosses` is given.
@@ -186,10 +186,10 @@ extension CodeGenerator {
     multiply(
       operand(
         head, logits, stride: head.leading, width: shape.vocabulary, count, into: head.logitOperand),
-      head.gradient[0], panelStride: ir.int(units * panel), depthStride: ir.int(panel),
-      into: target, leading: ir.int(leading), rows: count,
+      MatmulPanels(base: head.gradient[0], panelStride: units * panel, depthStride: panel),
+      into: MatmulResult(base: target, leading: leading), rows: count,
       panels: ir.int(plan.tile.padded(shape.width) / panel), depth: ir.int(units),
-      accumulate: ir.int(0, ir.i1), precision: plan.precision)
+      precision: plan.precision)
     guard !isWhole else { return }
     ir.loop(from: ir.int(0), to: count) { row in
       ir.copy(

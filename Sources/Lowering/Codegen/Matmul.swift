@@ -1,77 +1,94 @@
 internal import LLVMKit
 internal import MoTIR
 
-/// A matrix operand in memory: where it starts, and how far apart rows and depth steps are.
+/// The left matrix of a product: rows of units, read by broadcasting one unit at a time.
 ///
 /// Distances are in 32-bit units: one f32, or two bf16 that are neighbours in depth.
 struct MatmulOperand {
   let base: IRValue
-  let rowStride: IRValue
-  let depthStride: IRValue
+  /// Units from one row to the next.
+  let rowStride: Int
+  /// Units from one depth step to the next.
+  let depthStride: Int
 }
 
-// The one inner loop of all matrix products: a register tile C[rows, columns] += A[rows, depth] B[depth, columns].
+/// The right matrix of a product: panels of `tile.columns` columns, read by whole vectors.
+struct MatmulPanels {
+  let base: IRValue
+  /// Units from one panel to the next.
+  let panelStride: Int
+  /// Units from one depth step of a panel to the next.
+  let depthStride: Int
+}
+
+/// The result of a product, in f32.
+struct MatmulResult {
+  let base: IRValue
+  /// f32 from one row to the next.
+  let leading: Int
+  /// `true` iff the product is added to what is there.
+  var accumulates = false
+}
+
+/// Everything of a product that its code depends on: known strides become address displacements.
+private struct MatmulShape: Hashable {
+  let rowStride, depthStride: Int
+  let panelDepthStride: Int
+  let leading: Int
+  let accumulates: Bool
+  let precision: Precision
+
+  /// A name that tells shapes apart.
+  var name: String {
+    "a\(rowStride)_\(depthStride)_b\(panelDepthStride)_c\(leading)"
+      + "\(accumulates ? "_add" : "")_\(precision.rawValue)"
+  }
+}
+
+// The one inner loop of all matrix products: a register tile C[rows, columns] (+)= A[rows, depth] B[depth, columns].
 //
-// A is read by broadcasting one unit at a time, so any strides do; B by whole vectors, so the units of a
-// depth step lie side by side. Accumulators are SSA values: the loop touches memory for operands only.
+// Accumulators are SSA values: the loop touches memory for operands only. Strides are constants, so that
+// all rows of a tile are displacements from one pointer; with strides in registers, LLVM chains the rows'
+// addresses through one addition after another, which takes as long as the arithmetic.
 extension CodeGenerator {
-  /// Emits C[rows, panels · columns] (+)= A B with B in panels of `tile.columns`.
-  ///
-  /// - Parameters:
-  ///   - panelStride: units from one panel of B to the next.
-  ///   - depthStride: units from one depth step of B to the next.
-  ///   - leading: f32 from one row of C to the next.
+  /// Emits C[rows, panels · columns] (+)= A B.
   func multiply(
-    _ a: MatmulOperand, _ b: IRValue, panelStride: IRValue, depthStride: IRValue, into c: IRValue,
-    leading: IRValue, rows: IRValue, panels: IRValue, depth: IRValue, accumulate: IRValue,
-    precision: Precision
+    _ a: MatmulOperand, _ b: MatmulPanels, into c: MatmulResult, rows: IRValue, panels: IRValue,
+    depth: IRValue, precision: Precision
   ) {
-    let pointer = ir.pointer
-    let name = "multiply_\(precision.rawValue)"
+    let shape = MatmulShape(
+      rowStride: a.rowStride, depthStride: a.depthStride, panelDepthStride: b.depthStride,
+      leading: c.leading, accumulates: c.accumulates, precision: precision)
+    let name = "multiply_\(shape.name)_p\(b.panelStride)"
     let function = helper(name) {
       ir.define(
-        name,
-        [
-          pointer, ir.i64, ir.i64, pointer, ir.i64, ir.i64, pointer, ir.i64, ir.i64, ir.i64, ir.i64,
-          ir.i1,
-        ], returns: ir.void, attributes: ["noinline"], target: target.functionAttributes
+        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64], returns: ir.void,
+        attributes: ["noinline"], target: target.functionAttributes
       ) { p in
         multiplyBody(
-          MatmulOperand(base: p[0], rowStride: p[1], depthStride: p[2]), p[3], panelStride: p[4],
-          depthStride: p[5], into: p[6], leading: p[7], rows: p[8], panels: p[9], depth: p[10],
-          accumulate: p[11], precision: precision)
+          shape, p[0], p[1], p[2], panelStride: b.panelStride, rows: p[3], panels: p[4], depth: p[5])
         ir.returnVoid()
       }
     }
-    ir.call(
-      function,
-      [
-        a.base, a.rowStride, a.depthStride, b, panelStride, depthStride, c, leading, rows, panels,
-        depth, accumulate,
-      ])
+    ir.call(function, [a.base, b.base, c.base, rows, panels, depth])
   }
 
   /// Panel by panel, then tile by tile: the panel stays in the first cache while the rows pass.
   private func multiplyBody(
-    _ a: MatmulOperand, _ b: IRValue, panelStride: IRValue, depthStride: IRValue, into c: IRValue,
-    leading: IRValue, rows: IRValue, panels: IRValue, depth: IRValue, accumulate: IRValue,
-    precision: Precision
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, panelStride: Int, rows: IRValue,
+    panels: IRValue, depth: IRValue
   ) {
     ir.loop(from: ir.int(0), to: panels) { panel in
-      let weights = at(b, ir.mul(panel, panelStride))
+      let weights = at(b, ir.mul(panel, ir.int(panelStride)))
       let columns = at(c, ir.mul(panel, ir.int(plan.tile.columns)))
       var start = ir.int(0)
       for height in tileHeights {
         let end = ir.add(
           start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
         ir.loop(from: start, to: end, by: height) { row in
-          let operand = MatmulOperand(
-            base: at(a.base, ir.mul(row, a.rowStride)), rowStride: a.rowStride,
-            depthStride: a.depthStride)
           tile(
-            height, operand, weights, depthStride: depthStride,
-            into: at(columns, ir.mul(row, leading)), leading: leading, depth: depth,
-            accumulate: accumulate, precision: precision)
+            height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), weights,
+            at(columns, ir.mul(row, ir.int(shape.leading))), depth: depth)
         }
         start = end
       }
@@ -85,59 +102,62 @@ extension CodeGenerator {
   }
 
   /// Emits a call of the register tile of `height` rows.
-  func tile(
-    _ height: Int, _ a: MatmulOperand, _ b: IRValue, depthStride: IRValue, into c: IRValue,
-    leading: IRValue, depth: IRValue, accumulate: IRValue, precision: Precision
+  private func tile(
+    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, depth: IRValue
   ) {
-    let name = "tile_\(height)x\(plan.tile.columns)_\(precision.rawValue)"
+    let name = "tile_\(height)x\(plan.tile.columns)_\(shape.name)"
     let function = helper(name) {
       ir.define(
-        name,
-        [ir.pointer, ir.i64, ir.i64, ir.pointer, ir.i64, ir.pointer, ir.i64, ir.i64, ir.i1],
-        returns: ir.void, attributes: ["noinline"], target: target.functionAttributes
+        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64], returns: ir.void,
+        attributes: ["noinline"], target: target.functionAttributes
       ) { p in
-        tileBody(
-          height, MatmulOperand(base: p[0], rowStride: p[1], depthStride: p[2]), p[3],
-          depthStride: p[4], into: p[5], leading: p[6], depth: p[7], accumulate: p[8],
-          precision: precision)
+        tileBody(height, shape, p[0], p[1], p[2], depth: p[3])
         ir.returnVoid()
       }
     }
-    ir.call(
-      function,
-      [a.base, a.rowStride, a.depthStride, b, depthStride, c, leading, depth, accumulate])
+    ir.call(function, [a, b, c, depth])
   }
 
   private func tileBody(
-    _ height: Int, _ a: MatmulOperand, _ b: IRValue, depthStride: IRValue, into c: IRValue,
-    leading: IRValue, depth: IRValue, accumulate: IRValue, precision: Precision
+    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, depth: IRValue
   ) {
     let vectors = plan.tile.vectors
-    let rows = (0..<height).map { at(a.base, ir.mul(ir.int($0), a.rowStride)) }
     let places = (0..<height * vectors).map { index in
-      at(c, ir.add(ir.mul(ir.int(index / vectors), leading), ir.int(index % vectors * lanes)))
+      at(c, index / vectors * shape.leading + index % vectors * lanes)
     }
-    let initial = ir.choose(accumulate) {
-      places.map { ir.load(vector, $0) }
-    } otherwise: {
-      places.map { _ in ir.zero(vector) }
+    var state = places.map { shape.accumulates ? ir.load(vector, $0) : ir.zero(vector) } + [a, b]
+    // Four depth steps a round: the loop's own instructions cost a tenth of the arithmetic otherwise.
+    let unrolled = 4
+    let whole = ir.mul(ir.udiv(depth, ir.int(unrolled)), ir.int(unrolled))
+    for (from, to, steps) in [(ir.int(0), whole, unrolled), (whole, depth, 1)] {
+      state = ir.loop(from: from, to: to, by: steps, carrying: state) { _, carried in
+        depthSteps(steps, height, shape, carried)
+      }
     }
-    let carried = ir.loop(
-      from: ir.int(0), to: depth, carrying: initial + [ir.int(0), ir.int(0)]
-    ) { _, carried in
-      let (inA, inB) = (carried[carried.count - 2], carried[carried.count - 1])
-      let panel = at(b, inB)
-      let wide = (0..<vectors).map { loadUnits(at(panel, $0 * lanes), precision) }
-      var next: [IRValue] = []
+    for (place, value) in zip(places, state) { ir.store(value, place) }
+  }
+
+  /// Emits `steps` depth steps of a tile: `state` holds the accumulators and the pointers into A and B.
+  private func depthSteps(
+    _ steps: Int, _ height: Int, _ shape: MatmulShape, _ state: [IRValue]
+  ) -> [IRValue] {
+    let vectors = plan.tile.vectors
+    let (a, b) = (state[state.count - 2], state[state.count - 1])
+    var sums = Array(state.dropLast(2))
+    for step in 0..<steps {
+      let wide = (0..<vectors).map {
+        loadUnits(at(b, step * shape.panelDepthStride + $0 * lanes), shape.precision)
+      }
       for row in 0..<height {
-        let unit = broadcastUnit(at(rows[row], inA), precision)
+        let unit = broadcastUnit(
+          at(a, row * shape.rowStride + step * shape.depthStride), shape.precision)
         for vector in 0..<vectors {
-          next.append(multiplyUnits(unit, wide[vector], carried[row * vectors + vector], precision))
+          let index = row * vectors + vector
+          sums[index] = multiplyUnits(unit, wide[vector], sums[index], shape.precision)
         }
       }
-      return next + [ir.add(inA, a.depthStride), ir.add(inB, depthStride)]
     }
-    for (place, value) in zip(places, carried) { ir.store(value, place) }
+    return sums + [at(a, steps * shape.depthStride), at(b, steps * shape.panelDepthStride)]
   }
 
   // MARK: Units

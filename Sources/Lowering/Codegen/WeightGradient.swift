@@ -122,15 +122,17 @@ extension CodeGenerator {
     let whole = columns / panel
     ir.loop(from: from, to: to) { index in
       let operand = MatmulOperand(
-        base: at(a, ir.add(ir.mul(index, ir.int(units * panel)), start)), rowStride: ir.int(1),
-        depthStride: ir.int(panel))
+        base: at(a, ir.add(ir.mul(index, ir.int(units * panel)), start)), rowStride: 1,
+        depthStride: panel)
+      let panels = MatmulPanels(
+        base: at(b, start), panelStride: units * panel, depthStride: panel)
       let first = ir.mul(index, ir.int(panel))
       let height = ir.min(ir.int(panel), ir.sub(ir.int(rows), first))
       let target = at(c, ir.mul(first, ir.int(columns)))
       multiply(
-        operand, at(b, start), panelStride: ir.int(units * panel), depthStride: ir.int(panel),
-        into: target, leading: ir.int(columns), rows: height, panels: ir.int(whole), depth: depth,
-        accumulate: ir.int(accumulate ? 1 : 0, ir.i1), precision: plan.precision)
+        operand, panels,
+        into: MatmulResult(base: target, leading: columns, accumulates: accumulate), rows: height,
+        panels: ir.int(whole), depth: depth, precision: plan.precision)
       guard whole * panel < columns else { return }
       lastPanel(
         operand, at(b, ir.add(start, ir.int(whole * units * panel))),
@@ -148,9 +150,9 @@ extension CodeGenerator {
     let panel = plan.tile.columns
     reserveScratch(4 * panel * panel)
     multiply(
-      a, b, panelStride: ir.int(0), depthStride: ir.int(panel), into: frame.scratch,
-      leading: ir.int(panel), rows: rows, panels: ir.int(1), depth: depth,
-      accumulate: ir.int(0, ir.i1), precision: plan.precision)
+      a, MatmulPanels(base: b, panelStride: 0, depthStride: panel),
+      into: MatmulResult(base: frame.scratch, leading: panel), rows: rows, panels: ir.int(1),
+      depth: depth, precision: plan.precision)
     ir.loop(from: ir.int(0), to: rows) { row in
       for column in stride(from: 0, to: active, by: lanes) {
         let lanes = min(self.lanes, active - column)

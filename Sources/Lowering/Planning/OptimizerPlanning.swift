@@ -3,7 +3,8 @@ internal import MoTIR
 extension PlanBuilder {
   /// Plans `pack`: every packed form from the master copies, after loading.
   mutating func planPack() {
-    finish(Entry(name: "pack", calls: packCalls(), inputs: [], outputs: []))
+    let calls = plan.parameters.flatMap { packCalls(of: $0) }
+    finish(Entry(name: "pack", calls: calls, inputs: [], outputs: []))
   }
 
   /// Plans `update`: finite check, global norm, clipping, AdamW and the packed forms that follow.
@@ -24,8 +25,12 @@ extension PlanBuilder {
         kernel: .clip, arguments: [.buffer(partials, .update), .integer(chunks)], flops: 0,
         bytes: Double(8 * chunks), nodes: []),
     ]
-    for parameter in plan.parameters { calls.append(adamW(parameter, after: partials)) }
-    finish(Entry(name: "update", calls: calls + packCalls(), inputs: [], outputs: []))
+    // A parameter is packed while it is still in cache.
+    for parameter in plan.parameters {
+      calls.append(adamW(parameter, after: partials))
+      calls += packCalls(of: parameter)
+    }
+    finish(Entry(name: "update", calls: calls, inputs: [], outputs: []))
   }
 
   private mutating func adamW(_ parameter: ParameterPlacement, after partials: BufferID)
@@ -45,12 +50,10 @@ extension PlanBuilder {
       ], flops: 0, bytes: 7 * Double(master.bytes), nodes: [])
   }
 
-  private func packCalls() -> [KernelCall] {
-    plan.parameters.flatMap { parameter in
-      [(Kernel.packForward, parameter.forward), (.packBackward, parameter.backward)].compactMap {
-        kernel, form in
-        form.map { pack(parameter, kernel, into: $0) }
-      }
+  private func packCalls(of parameter: ParameterPlacement) -> [KernelCall] {
+    [(Kernel.packForward, parameter.forward), (.packBackward, parameter.backward)].compactMap {
+      kernel, form in
+      form.map { pack(parameter, kernel, into: $0) }
     }
   }
 

@@ -86,6 +86,11 @@ package final class CompiledModel {
     init(_ pointer: UnsafeMutableRawPointer?) { self.pointer = pointer }
   }
 
+  /// Returns the address of a function of the compiled code, for profilers.
+  package func address(of symbol: String) -> UInt? {
+    (try? jit.lookup(symbol)).map { UInt(bitPattern: $0) }
+  }
+
   // MARK: Inputs
 
   /// Fills the inputs from rows in sequence order: permuted where the graph takes them by plan.
