@@ -65,6 +65,7 @@ final class CodeGenerator {
     case .blasLinear(let shape): emitBlasLinear(shape, frame)
     case .blasInputGradient(let shape): emitBlasInputGradient(shape, frame)
     case .blasWeightGradient(let shape): emitBlasWeightGradient(shape, frame)
+    case .round: emitRound(frame)
     case .squaredNorm: emitSquaredNorm(frame)
     case .clip: emitClip(frame)
     case .adamW: emitAdamW(frame)

@@ -66,7 +66,8 @@ extension CodeGenerator {
         attributes: ["noinline"], target: target.functionAttributes
       ) { p in
         multiplyBody(
-          shape, p[0], p[1], p[2], panelStride: b.panelStride, rows: p[3], panels: p[4], depth: p[5])
+          shape, p[0], p[1], p[2], panelStride: b.panelStride, rows: p[3], panels: p[4], depth: p[5]
+        )
         ir.returnVoid()
       }
     }

@@ -76,6 +76,18 @@ extension CodeGenerator {
     }
   }
 
+  /// (x, out, count): buffers are padded to cache lines, so whole vectors may be used at their ends.
+  func emitRound(_ frame: KernelFrame) {
+    let (from, to) = share(ceilDivide(frame.arguments[2], lanes), frame)
+    ir.loop(from: from, to: to) { index in
+      let place = ir.mul(index, ir.int(lanes))
+      let rounded = roundToBF16(ir.load(vector, at(frame.arguments[0], place)))
+      let wide = ir.zeroExtend(rounded, ir.vector(ir.i32, lanes))
+      let value = ir.shiftLeft(wide, ir.int(16, wide.type))
+      ir.store(ir.bitcast(value, vector), at(frame.arguments[1], place))
+    }
+  }
+
   /// (x, out)
   func emitSum(count: Int, _ frame: KernelFrame) {
     onFirstThread(frame) {

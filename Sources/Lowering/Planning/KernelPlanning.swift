@@ -19,17 +19,29 @@ extension FunctionPlanner {
         BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
     }
     let arguments =
-      data.map { KernelArgument.buffer(buffer($0), .read) }
+      data.map { KernelArgument.buffer(matmulOperand($0), .read) }
       + node.results.map { .buffer(place($0), .write) } + planArgument(node)
     let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
     call(kernel, arguments, flops: flops, nodes: [definition(node)])
+  }
+
+  /// Returns the buffer of a matmul's operand; for OpenBLAS in bf16 a copy with rounded elements.
+  private mutating func matmulOperand(_ value: ValueID) -> BufferID {
+    let source = buffer(value)
+    guard builder.plan.backend == .blas, builder.plan.precision == .bf16 else { return source }
+    let count = graph.type(of: value).elementCount
+    let rounded = builder.addTemporary(bytes: 4 * count, label: "rounded %\(value.index)")
+    call(
+      .round, [.buffer(source, .read), .buffer(rounded, .write), .integer(count)],
+      nodes: [graph.values[value.index].definition])
+    return rounded
   }
 
   mutating func planWeightGradient(_ node: Node) {
     let data = data(node)
     let (rows, input) = shape(data[0])
     let outputs = data.dropFirst().map { shape($0).width }
-    let reads = data.map { KernelArgument.buffer(buffer($0), .read) }
+    let reads = data.map { KernelArgument.buffer(matmulOperand($0), .read) }
     let writes = node.results.map { KernelArgument.buffer(place($0), .write) }
     let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
     if builder.plan.backend == .blas {

@@ -31,6 +31,8 @@ public enum Kernel: Hashable, Sendable {
   case blasInputGradient(BlasShape)
   /// (x, dy…, dw…, plan?): OpenBLAS weight gradient.
   case blasWeightGradient(BlasShape)
+  /// (x, out, count): x rounded to bf16 and kept in f32, for the unfused mode's reduced precision.
+  case round
   /// (gradients, partials, count): sums of squares of fixed chunks.
   case squaredNorm
   /// (partials, chunks): the norm, the clip factor and whether the update may happen.
@@ -183,6 +185,7 @@ extension Kernel {
     case .blasLinear: "blas_linear"
     case .blasInputGradient: "blas_input_gradient"
     case .blasWeightGradient: "blas_weight_gradient"
+    case .round: "round"
     case .squaredNorm: "squared_norm"
     case .clip: "clip"
     case .adamW: "adamw"
