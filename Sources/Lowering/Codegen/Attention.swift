@@ -42,7 +42,7 @@ final class AttentionEmitter {
   }
 
   /// Emits `body` for each block of queries.
-  private func forEachQueryBlock(_ body: (QueryBlock) -> Void) {
+  func forEachQueryBlock(_ body: (QueryBlock) -> Void) {
     let rows = scratch.queryRows
     ir.loop(from: ir.int(0), to: ir.int(sequence), by: rows) { first in
       let count = ir.min(ir.int(rows), ir.sub(ir.int(sequence), first))
@@ -58,58 +58,7 @@ final class AttentionEmitter {
     return code.at(frame.arguments[argument], ir.add(row, ir.mul(head, ir.int(width))))
   }
 
-  // MARK: Forward
-
-  /// (q, k, v, o, lse, documents?, segments?)
-  func emitForward() {
-    let (from, to) = code.share(ir.int(attention.batch * attention.heads), frame)
-    let group = attention.heads / attention.keyValueHeads
-    ir.loop(from: from, to: to) { item in
-      let sequence = ir.udiv(item, ir.int(attention.heads))
-      let head = ir.urem(item, ir.int(attention.heads))
-      let shared = ir.udiv(head, ir.int(group))
-      let keys = self.head(1, sequence: sequence, head: shared, stride: keyStride)
-      let values = self.head(2, sequence: sequence, head: shared, stride: keyStride)
-      copyMaskRows(sequence, firstArgument: 5)
-      if !usesBlas {
-        packTransposed(keys, into: scratch.keysTransposed)
-        packRows(values, into: scratch.valueRows)
-      }
-      let query = self.head(0, sequence: sequence, head: head, stride: queryStride)
-      let output = self.head(3, sequence: sequence, head: head, stride: queryStride)
-      forEachQueryBlock { block in
-        packQueries(query, block, stride: queryStride, scale: scale, into: scratch.queries)
-        scores(block, of: scratch.queries, keys, scratch.keysTransposed, into: scratch.strip)
-        softmax(block, sequence: sequence, head: head)
-        weightedValues(block, values)
-        keepOutput(block, output)
-      }
-    }
-  }
-
-  /// Turns the strip of scores into exp(score − max), keeps 1 / sum and the log-sum-exp of each row.
-  private func softmax(_ block: QueryBlock, sequence: IRValue, head: IRValue) {
-    forEachRow(block) { row, query in
-      let strip = stripRow(scratch.strip, row)
-      let lowest = ir.float(-.infinity, code.vector)
-      let largest = stripColumns(block, carrying: [lowest]) { column, carried in
-        let x = ir.load(code.vector, code.at(strip, column))
-        return [ir.fmax(ir.select(mask(query, column, block), x, lowest), carried[0])]
-      }
-      let top = ir.reduce(largest[0], ir.fmax)
-      let total = stripColumns(block, carrying: [ir.zero(code.vector)]) { column, carried in
-        let place = code.at(strip, column)
-        let p = code.exp(ir.fsub(ir.load(code.vector, place), ir.splat(top, code.lanes)))
-        let kept = ir.select(mask(query, column, block), p, ir.zero(code.vector))
-        ir.store(kept, place)
-        return [ir.fadd(carried[0], kept)]
-      }
-      let sum = ir.reduce(total[0], ir.fadd)
-      ir.store(ir.fdiv(ir.float(1), sum), code.at(area(scratch.rowFactors), row))
-      ir.store(ir.fadd(top, code.log(sum)), logSumExp(4, query, sequence: sequence, head: head))
-    }
-  }
-
+  /// Returns the address of the log-sum-exp of a query.
   func logSumExp(
     _ argument: Int, _ query: IRValue, sequence: IRValue, head: IRValue
   ) -> IRValue {
@@ -118,190 +67,18 @@ final class AttentionEmitter {
       frame.arguments[argument], ir.add(ir.mul(row, ir.int(attention.heads)), head))
   }
 
-  private func weightedValues(_ block: QueryBlock, _ values: IRValue) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.count, n: ir.int(width), k: block.keys, a: area(scratch.strip),
-          lda: ir.int(scratch.stripStride), b: values, ldb: ir.int(keyStride),
-          c: area(scratch.output), ldc: ir.int(scratch.padded)))
-    }
-    multiplyStrip(
-      scratch.strip, block, by: scratch.valueRows, into: scratch.output, depth: block.keys)
-  }
-
-  private func keepOutput(_ block: QueryBlock, _ output: IRValue) {
-    forEachRow(block) { row, query in
-      let factor = ir.load(ir.f32, code.at(area(scratch.rowFactors), row))
-      code.columns(width) { column, active in
-        let source = code.at(
-          area(scratch.output), ir.add(ir.mul(row, ir.int(scratch.padded)), column))
-        let x = code.load(source, active, scalar: width == 1)
-        let place = ir.add(ir.mul(query, ir.int(queryStride)), column)
-        code.store(ir.fmul(x, ir.splat(factor, x.type.lanes)), code.at(output, place), active)
-      }
-    }
-  }
-
-  // MARK: Backward
-
-  /// (q, k, v, o, lse, do, dq, dk, dv, documents?, segments?)
-  ///
-  /// P = exp(S − lse), dP = do vᵀ, dS = P (dP − rowsum(do · o));
-  /// dv = Pᵀ do, dk = dSᵀ q · scale, dq = dS k · scale. Query heads of a key head add up in order.
-  func emitBackward() {
-    let shared = attention.keyValueHeads
-    let group = attention.heads / shared
-    let (from, to) = code.share(ir.int(attention.batch * shared), frame)
-    ir.loop(from: from, to: to) { item in
-      let (sequence, keyHead) = (ir.udiv(item, ir.int(shared)), ir.urem(item, ir.int(shared)))
-      let keys = head(1, sequence: sequence, head: keyHead, stride: keyStride)
-      let values = head(2, sequence: sequence, head: keyHead, stride: keyStride)
-      copyMaskRows(sequence, firstArgument: 9)
-      if !usesBlas {
-        packTransposed(keys, into: scratch.keysTransposed)
-        packTransposed(values, into: scratch.valuesTransposed)
-        packRows(keys, into: scratch.keyRows)
-      }
-      for area in [scratch.keyGradients, scratch.valueGradients] {
-        ir.clear(self.area(area), bytes: ir.int(4 * sequence4(scratch.paddedSequence)))
-      }
-      ir.loop(from: ir.int(0), to: ir.int(group)) { member in
-        let head = ir.add(ir.mul(keyHead, ir.int(group)), member)
-        backward(sequence: sequence, head: head, keys: keys, values: values)
-      }
-      keepKeyGradients(7, scratch.keyGradients, sequence: sequence, head: keyHead)
-      keepKeyGradients(8, scratch.valueGradients, sequence: sequence, head: keyHead)
-    }
-  }
-
-  private func sequence4(_ rows: Int) -> Int { rows * scratch.padded }
-
-  private func backward(sequence: IRValue, head: IRValue, keys: IRValue, values: IRValue) {
-    let query = self.head(0, sequence: sequence, head: head, stride: queryStride)
-    let output = self.head(3, sequence: sequence, head: head, stride: queryStride)
-    let upstream = self.head(5, sequence: sequence, head: head, stride: queryStride)
-    let dq = self.head(6, sequence: sequence, head: head, stride: queryStride)
-    forEachQueryBlock { block in
-      packQueries(query, block, stride: queryStride, scale: scale, into: scratch.queries)
-      packQueries(upstream, block, stride: queryStride, scale: 1, into: scratch.upstream)
-      scores(block, of: scratch.queries, keys, scratch.keysTransposed, into: scratch.strip)
-      scores(
-        block, of: scratch.upstream, values, scratch.valuesTransposed, into: scratch.gradientStrip)
-      scoreGradients(block, output: output, upstream: upstream, sequence: sequence, head: head)
-      accumulate(scratch.strip, block, times: scratch.upstream, into: scratch.valueGradients)
-      accumulate(scratch.gradientStrip, block, times: scratch.queries, into: scratch.keyGradients)
-      queryGradients(block, keys)
-      keepQueryGradients(block, dq)
-    }
-  }
-
-  /// Turns scores into probabilities and their gradients into score gradients, row by row.
-  private func scoreGradients(
-    _ block: QueryBlock, output: IRValue, upstream: IRValue, sequence: IRValue, head: IRValue
-  ) {
-    forEachRow(block) { row, query in
-      let place = ir.mul(query, ir.int(queryStride))
-      let (o, dO) = (code.at(output, place), code.at(upstream, place))
-      let zero = ir.zero(code.vector)
-      let products = code.columns(max(2, width), carrying: [zero]) { column, active, carried in
-        let active = min(active, width)
-        let product = ir.fmul(
-          code.load(code.at(o, column), active), code.load(code.at(dO, column), active))
-        return [ir.fadd(carried[0], product)]
-      }
-      let delta = ir.splat(ir.reduce(products[0], ir.fadd), code.lanes)
-      let lse = ir.load(ir.f32, logSumExp(4, query, sequence: sequence, head: head))
-      let (p, dp) = (stripRow(scratch.strip, row), stripRow(scratch.gradientStrip, row))
-      _ = stripColumns(block, carrying: []) { column, _ in
-        let s = ir.load(code.vector, code.at(p, column))
-        let raw = code.exp(ir.fsub(s, ir.splat(lse, code.lanes)))
-        let visible = mask(query, column, block)
-        let probability = ir.select(visible, raw, zero)
-        let gradient = ir.fsub(ir.load(code.vector, code.at(dp, column)), delta)
-        ir.store(probability, code.at(p, column))
-        ir.store(
-          ir.select(visible, ir.fmul(probability, gradient), zero), code.at(dp, column))
-        return []
-      }
-    }
-  }
-
-  /// Adds stripᵀ · rows to the gradients of the keys that the strip covers.
-  private func accumulate(_ strip: Int, _ block: QueryBlock, times rows: Int, into target: Int) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.keys, n: ir.int(width), k: block.count, a: area(strip),
-          lda: ir.int(scratch.stripStride), transposeA: true, b: area(rows),
-          ldb: ir.int(scratch.padded), c: area(target), ldc: ir.int(scratch.padded), beta: 1))
-    }
-    code.multiply(
-      MatmulOperand(base: area(strip), rowStride: 1, depthStride: scratch.stripStride),
-      rowPanels(rows),
-      into: MatmulResult(base: area(target), leading: scratch.padded, accumulates: true),
-      rows: block.keys, panels: ir.int(scratch.padded / code.plan.tile.columns),
-      depth: block.count, precision: .f32)
-  }
-
-  /// Returns rows [S, P] in scratch memory as the right matrix of a product over rows.
-  private func rowPanels(_ rows: Int) -> MatmulPanels {
-    MatmulPanels(
-      base: area(rows), panelStride: code.plan.tile.columns, depthStride: scratch.padded)
-  }
-
-  private func queryGradients(_ block: QueryBlock, _ keys: IRValue) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.count, n: ir.int(width), k: block.keys, a: area(scratch.gradientStrip),
-          lda: ir.int(scratch.stripStride), b: keys, ldb: ir.int(keyStride),
-          c: area(scratch.output), ldc: ir.int(scratch.padded)))
-    }
-    multiplyStrip(
-      scratch.gradientStrip, block, by: scratch.keyRows, into: scratch.output, depth: block.keys)
-  }
-
-  private func keepQueryGradients(_ block: QueryBlock, _ dq: IRValue) {
-    forEachRow(block) { row, query in
-      copyScaled(
-        from: code.at(area(scratch.output), ir.mul(row, ir.int(scratch.padded))),
-        to: code.at(dq, ir.mul(query, ir.int(queryStride))), scale: scale)
-    }
-  }
-
-  /// dk needs no scale: it was computed from scaled queries.
-  private func keepKeyGradients(
-    _ argument: Int, _ source: Int, sequence: IRValue, head: IRValue
-  ) {
-    let target = self.head(argument, sequence: sequence, head: head, stride: keyStride)
-    ir.loop(from: ir.int(0), to: ir.int(self.sequence)) { key in
-      copyScaled(
-        from: code.at(area(source), ir.mul(key, ir.int(scratch.padded))),
-        to: code.at(target, ir.mul(key, ir.int(keyStride))), scale: 1)
-    }
-  }
-
-  private func copyScaled(from source: IRValue, to target: IRValue, scale: Double) {
-    code.columns(width) { column, active in
-      var x = code.load(code.at(source, column), active, scalar: width == 1)
-      if scale != 1 { x = ir.fmul(x, ir.float(scale, x.type)) }
-      code.store(x, code.at(target, column), active)
-    }
-  }
-
   // MARK: Strips
 
-  private func forEachRow(_ block: QueryBlock, _ body: (_ row: IRValue, _ query: IRValue) -> Void) {
+  func forEachRow(_ block: QueryBlock, _ body: (_ row: IRValue, _ query: IRValue) -> Void) {
     ir.loop(from: ir.int(0), to: block.count) { body($0, ir.add(block.first, $0)) }
   }
 
-  private func stripRow(_ strip: Int, _ row: IRValue) -> IRValue {
+  func stripRow(_ strip: Int, _ row: IRValue) -> IRValue {
     code.at(area(strip), ir.mul(row, ir.int(scratch.stripStride)))
   }
 
   /// Emits a loop over whole vectors of the block's keys.
-  private func stripColumns(
+  func stripColumns(
     _ block: QueryBlock, carrying initial: [IRValue],
     _ body: (IRValue, [IRValue]) -> [IRValue]
   ) -> [IRValue] {
@@ -309,7 +86,7 @@ final class AttentionEmitter {
   }
 
   /// Returns which of the keys from `column` on the query sees.
-  private func mask(_ query: IRValue, _ column: IRValue, _ block: QueryBlock) -> IRValue {
+  func mask(_ query: IRValue, _ column: IRValue, _ block: QueryBlock) -> IRValue {
     let lanes = code.lanes
     let keys = ir.add(
       ir.splat(ir.truncate(column, ir.i32), lanes),
@@ -342,8 +119,14 @@ final class AttentionEmitter {
 
   // MARK: Products
 
+  /// Returns rows [S, P] in scratch memory as the right matrix of a product over rows.
+  func rowPanels(_ rows: Int) -> MatmulPanels {
+    MatmulPanels(
+      base: area(rows), panelStride: code.plan.tile.columns, depthStride: scratch.padded)
+  }
+
   /// strip = rows · keysᵀ
-  private func scores(
+  func scores(
     _ block: QueryBlock, of rows: Int, _ keys: IRValue, _ transposed: Int, into strip: Int
   ) {
     if usesBlas {
@@ -362,7 +145,7 @@ final class AttentionEmitter {
   }
 
   /// target = strip · rows
-  private func multiplyStrip(
+  func multiplyStrip(
     _ strip: Int, _ block: QueryBlock, by rows: Int, into target: Int, depth: IRValue
   ) {
     code.multiply(
