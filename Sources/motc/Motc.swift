@@ -10,5 +10,8 @@ struct Motc: ParsableCommand {
 
       Exit codes: 0 done, 1 the input is at fault, 2 motc could not run, 64 wrong usage.
       """,
-    subcommands: [Compile.self, Opt.self, Init.self, Run.self, Inspect.self])
+    subcommands: [
+      Compile.self, Opt.self, Init.self, Run.self, Inspect.self, Bench.self, Train.self,
+      Doctor.self,
+    ])
 }

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Foundation
+import Lowering
+import MoTIR
+import Runtime
+
+/// `motc bench`: throughput, mode against mode in one run.
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measures tokens a second of training and of the forward pass.",
+    discussion: """
+      Modes take turns, so that what else the machine does meets all of them; medians are printed. The \
+      share of the peak is that of a loop of multiply-adds on registers, measured in the same run. \
+      Tokens are random, in equal spans of each modality.
+
+      Examples:
+        motc bench examples/benchmark.swift-spec
+        motc bench examples/benchmark-small.swift-spec --compare fused --repeat 9 --json bench.json
+      """)
+
+  @OptionGroup var model: ModelArguments
+  @OptionGroup var compile: CompileArguments
+  @OptionGroup var execution: ExecutionArguments
+
+  @Option(help: ArgumentHelp("Modes: fused, unfused.", valueName: "modes"))
+  var compare = "fused,unfused"
+
+  @Option(name: .customLong("repeat"), help: "Measurements of each mode.")
+  var rounds = 5
+
+  @Option(help: ArgumentHelp("Write the results here too.", valueName: "file"))
+  var json: String?
+
+  func validate() throws {
+    guard (1...1000).contains(rounds) else {
+      throw ValidationError("--repeat is 1 to 1000, not \(rounds)")
+    }
+    let modes = names(in: compare)
+    guard !modes.isEmpty, Set(modes).count == modes.count,
+      modes.allSatisfy({ BenchMode(rawValue: $0) != nil })
+    else { throw ValidationError("--compare takes fused and unfused, not '\(compare)'") }
+  }
+
+  func run() throws {
+    let modes = names(in: compare).compactMap(BenchMode.init)
+    if modes.contains(.unfused) { useOwnOpenBLASKernels() }
+    let clock = StageClock()
+    let module = try model.load(clock)
+    let pool = execution.makePool()
+    let batch = try syntheticBatch(module)
+    let tensors = try ParameterInitializer(seed: 0).tensors(of: module)
+    var subjects: [BenchSubject] = []
+    for mode in modes {
+      let options = try compile.optionsToRun(fuse: mode.fusion)
+      let build = Build(module, options, clock: clock)
+      subjects.append(try BenchSubject(mode, build, tensors, batch, pool))
+    }
+    let probe = try PeakMeter(try compile.optionsToRun(), pool)
+    let report = try BenchReport(
+      module: module, subjects: subjects, probe: probe, rounds: rounds, pool: pool,
+      precision: compile.precision, clock: clock)
+    try Output(nil).write(report.text)
+    guard let json else { return }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    try Output(json).write(try encoder.encode(report) + Data("\n".utf8))
+  }
+}
+
+/// Returns a batch of random tokens: in each sequence, every modality has an equal contiguous span.
+private func syntheticBatch(_ module: Module) throws -> Batch {
+  var random = FixedRandom(state: 1)
+  let kinds = module.modalities.count
+  let modality = (0..<module.tokens).map { $0 % module.sequence * kinds / module.sequence }
+  var rows = BatchBuilder.Rows(
+    tokens: modality.map { kind in
+      let ids = module.modalities[kind].vocabulary
+      return ids.isEmpty ? ids.lowerBound : Int.random(in: ids, using: &random)
+    })
+  rows.modality = modality
+  return try BatchBuilder(module: module).build(rows)
+}
+
+/// Random numbers that are the same in every run.
+private struct FixedRandom: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}

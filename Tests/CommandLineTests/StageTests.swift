@@ -1,0 +1,103 @@
+import Foundation
+import MoTIR
+import Testing
+
+/// `motc compile`, `opt`, `inspect`: what they print.
+@Suite struct StageTests {
+  @Test(arguments: [
+    ("graph", "func @loss"), ("grad", "func @gradients"), ("opt", " in #0"),
+    ("plan", "gradients"), ("ll", "define void @motc_gradients"), ("asm", "motc_gradients:"),
+  ])
+  func stages(stage: String, part: String) throws {
+    let result = try Motc()("compile", "model.motir", "--emit", stage)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains(part))
+    #expect(result.errors.isEmpty)
+  }
+
+  @Test func graphRoundTrips() throws {
+    let motc = try Motc()
+    #expect(try motc("compile", "model.motir", "--emit", "graph").output == motc.module.text)
+  }
+
+  @Test func objectIsAnObject() throws {
+    let motc = try Motc()
+    let result = try motc("compile", "model.motir", "--emit", "obj", "-o", "model.o")
+    #expect(result.status == 0)
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: motc.path("model.o")))
+    #expect(bytes.starts(with: [0x7F, 0x45, 0x4C, 0x46]))
+    #expect(result.errors.contains("kernel calls"))
+  }
+
+  @Test(arguments: ["x86-64-v2", "x86-64-v3", "x86-64-v4"])
+  func levels(level: String) throws {
+    let result = try Motc()("compile", "model.motir", "--emit", "asm", "--target-cpu", level)
+    #expect(result.status == 0)
+    #expect(result.output.contains("zmm") == (level == "x86-64-v4"))
+  }
+
+  @Test func emissionRepeats() throws {
+    let motc = try Motc()
+    let first = try motc("compile", "model.motir", "--emit", "ll")
+    #expect(try motc("compile", "model.motir", "--emit", "ll").output == first.output)
+  }
+
+  @Test func fusionIsOptional() throws {
+    let motc = try Motc()
+    let none = try motc("compile", "model.motir", "--emit", "opt", "--fuse", "none")
+    #expect(none.output.contains("sync"))
+    #expect(!none.output.contains(" in #"))
+    #expect(
+      try motc("compile", "model.motir", "--emit", "ll", "--fuse", "none").output
+        .contains("cblas_sgemm"))
+    let some = try motc(
+      "compile", "model.motir", "--emit", "opt", "--disable", "keep-grouped,dead-code")
+    #expect(some.status == 0)
+  }
+
+  @Test func printsAfterPassesAndTimes() throws {
+    let result = try Motc()(
+      "compile", "model.motir", "--emit", "opt", "--print-after", "^keep", "--time")
+    #expect(result.errors.contains("after keep-grouped"))
+    #expect(!result.errors.contains("after dead-code"))
+    #expect(result.errors.contains("pass fuse-epilogues"))
+  }
+
+  @Test func passesOneByOneAreThePipeline() throws {
+    let motc = try Motc()
+    let all = try motc("compile", "model.motir", "--emit", "opt", "--function", "loss")
+    let result = try motc("opt", "model.motir")
+    #expect(result.status == 0)
+    #expect(result.output == all.output)
+  }
+
+  @Test func missingFunctionIsAnError() throws {
+    let result = try Motc()("compile", "model.motir", "--emit", "opt", "--function", "prefill")
+    #expect(result.status == 1)
+    #expect(result.errors.contains("@prefill"))
+    #expect(result.errors.contains("it holds @loss"))
+  }
+
+  @Test func inspectAddsUp() throws {
+    let motc = try Motc()
+    #expect(try motc("inspect", "model.motir").status == 0)
+    let result = try motc("inspect", "model.motir", "--json")
+    let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+    let report = try #require(object as? [String: Any])
+    let count = motc.module.parameters.reduce(0) { $0 + $1.type.elementCount }
+    #expect(report["parameterCount"] as? Int == count)
+    for key in ["byComponent", "byModality"] {
+      let totals = try #require(report[key] as? [[String: Any]])
+      #expect(totals.reduce(0) { $0 + ($1["count"] as? Int ?? 0) } == count)
+    }
+    let routing = try #require(report["routing"] as? [String: Any])
+    let (naive, optimized) = (
+      try #require(routing["naive"] as? [String: Any]),
+      try #require(routing["optimized"] as? [String: Any])
+    )
+    // 11 routed ops a layer and one at the end.
+    #expect(naive["syncs"] as? Int == 2 * (11 * 2 + 1))
+    #expect(optimized["syncs"] as? Int == 0)
+    #expect(optimized["movesElsewhere"] as? Int == 0)
+  }
+}

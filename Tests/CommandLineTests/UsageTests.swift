@@ -1,0 +1,60 @@
+import Testing
+
+/// The command line itself: help, wrong usage, exit codes.
+@Suite struct UsageTests {
+  static let verbs = ["compile", "opt", "init", "run", "inspect", "bench", "train", "doctor"]
+
+  @Test(arguments: verbs)
+  func helpHasTwoExamples(verb: String) throws {
+    let result = try Motc()(verb, "--help")
+    #expect(result.status == 0)
+    let examples = result.output.components(separatedBy: "Examples:").last ?? ""
+    #expect(examples.components(separatedBy: "motc \(verb)").count >= 3)
+  }
+
+  @Test(arguments: [
+    ["frobnicate"], ["compile"], ["compile", "model.motir", "--emit", "wasm"],
+    ["compile", "model.motir", "--emit", "opt", "--target-cpu", "m68k"],
+    ["compile", "model.motir", "--emit", "opt", "--print-after", "("],
+    ["compile", "model.motir", "--emit", "opt", "--batch", "0"],
+    ["opt"], ["opt", "model.motir", "--passes", "fuse-everything"], ["opt", "model.swift-spec"],
+    ["run", "model.motir"], ["inspect", "model.motir", "--threads", "0"],
+    ["bench", "model.motir", "--compare", "fast,slow"],
+    ["train", "model.motir", "--data", ".", "--steps", "0"],
+    ["train", "model.motir", "--data", ".", "--steps", "1", "--beta1", "1"],
+  ])
+  func wrongUsage(arguments: [String]) throws {
+    let motc = try Motc()
+    let result = try motc.run(arguments)
+    #expect(result.status == 64, "\(arguments): \(result.errors)")
+    #expect(!result.errors.isEmpty)
+  }
+
+  @Test func unknownPassIsCorrected() throws {
+    let result = try Motc()("compile", "model.motir", "--emit", "opt", "--disable", "keep-gruoped")
+    #expect(result.status == 64)
+    #expect(result.errors.contains("keep-grouped"))
+  }
+
+  @Test func passesAreListedInOrder() throws {
+    let result = try Motc()("opt", "--list-passes")
+    #expect(result.status == 0)
+    let names = result.output.split(separator: "\n").compactMap { $0.split(separator: " ").first }
+    #expect(names.first == "cache-routing-plan")
+    #expect(names.last == "generated-matmul")
+  }
+
+  @Test func doctorDescribesTheMachine() throws {
+    let result = try Motc()("doctor")
+    #expect(result.status == 0, "\(result.errors)")
+    for word in ["processor", "threads", "LLVM", "OpenBLAS", "object cache", "sandbox"] {
+      #expect(result.output.contains(word))
+    }
+  }
+
+  @Test func doctorTellsForcedOpenBLASKernels() throws {
+    let result = try Motc()("doctor", environment: ["OPENBLAS_CORETYPE": "Nehalem"])
+    #expect(result.status == 0)
+    #expect(result.output.contains("OPENBLAS_CORETYPE=Nehalem"))
+  }
+}
