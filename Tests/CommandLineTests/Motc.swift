@@ -58,10 +58,11 @@ struct Motc {
       tensors.map { try Tensor(name: $0.0, shape: $0.1, integers: $0.2) }, to: path(name))
   }
 
-  /// Writes a batch of tokens that are in the vocabulary, and what else is given.
+  /// Writes a batch of tokens and targets that are in the vocabulary, and what else is given.
   func writeBatch(_ more: [(String, [Int], [Int32])] = [], to name: String = "in") throws {
     let tokens = (0..<18).map { Int32($0 * 7 % 22) }
-    try write([("tokens", [2, 9], tokens)] + more, to: name)
+    let targets = more.contains { $0.0 == "targets" } ? [] : [("targets", [2, 9], tokens)]
+    try write([("tokens", [2, 9], tokens)] + targets + more, to: name)
   }
 
   /// Runs `motc` in the folder with an object cache of its own.
@@ -83,7 +84,7 @@ struct Motc {
     process.environment = all.merging(environment) { $1 }
     // Files, for a pipe that nobody reads would stop the program.
     let files = try ["stdout", "stderr"].map { name in
-      FileManager.default.createFile(atPath: path(name), contents: nil)
+      _ = FileManager.default.createFile(atPath: path(name), contents: nil)
       return try FileHandle(forWritingTo: URL(fileURLWithPath: path(name)))
     }
     (process.standardOutput, process.standardError) = (files[0], files[1])

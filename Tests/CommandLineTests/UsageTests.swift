@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// The command line itself: help, wrong usage, exit codes.
