@@ -48,7 +48,7 @@ struct Bench: ParsableCommand {
     let module = try model.load(clock)
     let pool = execution.makePool()
     let batch = try syntheticBatch(module)
-    let tensors = try ParameterInitializer(seed: 0).tensors(of: module)
+    let tensors = try initialTensors(of: module, seed: 0)
     var subjects: [BenchSubject] = []
     for mode in modes {
       let options = try compile.optionsToRun(fuse: mode.fusion)

@@ -26,7 +26,7 @@ struct Init: ParsableCommand {
     let clock = StageClock()
     let module = try model.load(clock)
     let tensors = try clock.measure("initialize") {
-      try CannotRun.unless { try ParameterInitializer(seed: seed).tensors(of: module) }
+      try initialTensors(of: module, seed: seed)
     }
     try clock.measure("write") {
       try write(tensors, metadata: ["model": module.name, "seed": "\(seed)"], to: output)
@@ -34,4 +34,12 @@ struct Init: ParsableCommand {
     let count = tensors.reduce(0) { $0 + $1.count }
     say("\(module.name): \(grouped(count)) parameters in \(tensors.count) tensors → \(output)")
   }
+}
+
+/// Returns the first values of a module's tensors.
+///
+/// - Throws: `CannotRun` if memory is short.
+func initialTensors(of module: Module, seed: UInt64) throws -> [Tensor] {
+  try requireMemory(module.parameters.reduce(0) { $0 + 4 * $1.type.elementCount })
+  return try CannotRun.unless { try ParameterInitializer(seed: seed).tensors(of: module) }
 }

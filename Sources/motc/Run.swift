@@ -53,7 +53,8 @@ struct Run: ParsableCommand {
     try check(batch, for: request.functions, of: module)
     let tensors = try loadWeights(weights, of: module, clock)
     let build = Build(module, options, clock: clock)
-    let compiled = try build.model(request.functions.map(\.name), pool: execution.makePool())
+    let compiled = try build.model(
+      request.functions.map(\.name), trains: false, pool: execution.makePool())
     try compiled.load(tensors)
     compiled.setInputs(batch)
     try write(try request.evaluate(compiled, module, clock), to: output)

@@ -58,8 +58,8 @@ struct Train: ParsableCommand {
     try check(corpus.batch(step: 0), for: build.functions(["gradients"]), of: module)
     let tensors =
       try weights.map { try loadWeights($0, of: module, clock) }
-      ?? ParameterInitializer(seed: seed).tensors(of: module)
-    let compiled = try build.model(["gradients"], pool: execution.makePool())
+      ?? initialTensors(of: module, seed: seed)
+    let compiled = try build.model(["gradients"], trains: true, pool: execution.makePool())
     try compiled.load(tensors)
     say(
       "\(module.name): \(corpus.count) items, \(module.batch) x \(module.sequence) tokens a step, "

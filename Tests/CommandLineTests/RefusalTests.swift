@@ -115,6 +115,20 @@ import Testing
     #expect(try Motc()("init", "model.motir", "-o", "no/folder/x").status == 2)
   }
 
+  @Test func modelsThatAreTooLarge() throws {
+    let motc = try Motc()
+    let huge = "  parameter @huge : f32[1000000, 1000000] component \"head\" init ones\n"
+    let text = motc.module.text
+    let place = try #require(text.range(of: "  parameter "))
+    try motc.write(
+      text.replacingCharacters(in: place.lowerBound..<place.lowerBound, with: huge),
+      to: "huge.motir")
+    let result = try motc("init", "huge.motir", "-o", "w")
+    #expect(result.status == 2)
+    #expect(result.errors.contains("of memory"), "\(result.errors)")
+    #expect(try motc("compile", "huge.motir", "--emit", "ll").status == 0)
+  }
+
   @Test func errorsInSpecsPointAtTheLine() throws {
     let motc = try Motc()
     try motc.write(

@@ -100,4 +100,40 @@ import Testing
     #expect(optimized["syncs"] as? Int == 0)
     #expect(optimized["movesElsewhere"] as? Int == 0)
   }
+
+  /// The smallest of the published sizes: parameters, and forward arithmetic at 4,096 tokens.
+  @Test(arguments: [("none", 36_964_608), ("all", 40_374_784)])
+  func publishedSizes(untied: String, count: Int) throws {
+    let motc = try Motc()
+    try motc.write(
+      """
+      import MoTIR
+
+      let size = ModelSize.chameleon37M
+      let text = Modality("text", vocabulary: 0..<64512)
+      let image = Modality("image", vocabulary: 64512..<65536)
+      let model = Model(
+        "m", modalities: [text, image], width: size.width, sequence: size.sequence,
+        untied: .\(untied)
+      ) {
+        Embedding()
+        Repeat(size.layers) {
+          Residual { Attention(heads: size.heads); RMSNorm() }
+          Residual { FeedForward(hidden: size.hidden); RMSNorm() }
+        }
+        RMSNorm()
+        Head()
+      } objectives: {
+        NextToken(on: text, image)
+      }
+      """, to: "m.swift-spec")
+    let result = try motc("inspect", "m.swift-spec", "--json")
+    let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+    let report = try #require(object as? [String: Any], "\(result.errors)")
+    #expect(report["parameterCount"] as? Int == count)
+    let costs = try #require(report["flopsPerToken"] as? [[String: Any]])
+    let text = costs.filter { $0["modality"] as? String == "text" }
+    let flops = text.reduce(0.0) { $0 + ($1["flops"] as? Double ?? 0) }
+    #expect(abs(flops / 1e6 - 48.8) < 0.05)
+  }
 }

@@ -46,7 +46,7 @@ final class BenchSubject {
     forward = first
     tasks = (trains ? [.train] : []) + (first == "gradients" ? [] : [.forward])
     try check(batch, for: build.functions(Array(names)), of: module)
-    model = try build.model(Array(names), pool: pool)
+    model = try build.model(Array(names), trains: trains, pool: pool)
     try model.load(tensors)
     model.setInputs(batch)
     try build.clock.measure("warm up \(mode.rawValue)") {

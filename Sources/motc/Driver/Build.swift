@@ -57,9 +57,14 @@ struct Build {
   }
 
   /// Returns the functions `names` in memory, ready to run; the object cache is asked first.
-  func model(_ names: [String], pool: ThreadPool) throws -> CompiledModel {
+  ///
+  /// - Parameter trains: `true` iff the optimizer's step is to run too.
+  func model(_ names: [String], trains: Bool, pool: ThreadPool) throws -> CompiledModel {
     let functions = try functions(names)
     let plan = plan(try optimize(functions))
+    let idle: [Region] = trains ? [] : [.firstMoments, .secondMoments]
+    let used = Region.allCases.filter { !idle.contains($0) }
+    try requireMemory(used.reduce(0) { $0 + plan.bytes(of: $1) })
     let code = try code(plan, of: functions)
     return try CannotRun.unless {
       try clock.measure("link") {

@@ -34,7 +34,7 @@ func scaled(_ value: Double, _ units: [String] = ["", " k", " M", " G", " T"], s
     value /= step
     index += 1
   }
-  return index == 0 ? fixed(value, 0) : fixed(value, abs(value) < 100 ? 1 : 0) + units[index]
+  return index == 0 ? fixed(value, 0) : fixed(value, 1) + units[index]
 }
 
 /// Returns a size in bytes for a person.
