@@ -1,7 +1,6 @@
+import Lowering
 import MoTIR
 import Testing
-
-@testable import Lowering
 
 /// Models of the spec language on their way through the passes.
 struct SpecPipelineTests {

@@ -1,6 +1,6 @@
+import Foundation
+import MoTIR
 import Testing
-
-@testable import MoTIR
 
 /// What models from the spec language compute.
 struct SpecMeaningTests {
@@ -52,7 +52,7 @@ struct SpecMeaningTests {
     for (index, parameter) in module.parameters.enumerated() {
       let count = parameter.shape.reduce(1, *)
       // Any numbers that differ from parameter to parameter do.
-      let group = (0..<count).map { 0.3 * Mathematics.sine(Double($0 * 7 + index * 31 + 1)) }
+      let group = (0..<count).map { 0.3 * sin(Double($0 * 7 + index * 31 + 1)) }
       let copies = parameter.groups?.count ?? 1
       result[parameter.name] = (0..<copies).flatMap { _ in group }
     }

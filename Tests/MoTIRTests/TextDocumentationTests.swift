@@ -1,7 +1,6 @@
 import Foundation
+import MoTIR
 import Testing
-
-@testable import MoTIR
 
 /// docs/ir.md holds the table of the ops that there are.
 @Suite struct TextDocumentationTests {

@@ -1,6 +1,5 @@
+import MoTIR
 import Testing
-
-@testable import MoTIR
 
 /// What is wrong with a text is said where it is wrong.
 @Suite struct TextErrorTests {

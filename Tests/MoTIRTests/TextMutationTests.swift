@@ -1,6 +1,5 @@
+import MoTIR
 import Testing
-
-@testable import MoTIR
 
 /// Whatever the text, parsing ends with a module that round-trips or with diagnostics.
 @Suite struct TextMutationTests {

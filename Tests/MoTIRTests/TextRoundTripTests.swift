@@ -1,6 +1,5 @@
+import MoTIR
 import Testing
-
-@testable import MoTIR
 
 /// Text → module → text and module → text → module.
 @Suite struct TextRoundTripTests {

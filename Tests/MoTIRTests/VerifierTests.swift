@@ -1,6 +1,5 @@
+import MoTIR
 import Testing
-
-@testable import MoTIR
 
 /// The verifier on modules that were built in memory.
 @Suite struct VerifierTests {

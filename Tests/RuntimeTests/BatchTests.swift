@@ -1,7 +1,6 @@
 import MoTIR
+import Runtime
 import Testing
-
-@testable import Runtime
 
 @Suite struct BatchTests {
   private let builder = BatchBuilder(module: .sample())

@@ -1,8 +1,7 @@
 import Foundation
 import MoTIR
+import Runtime
 import Testing
-
-@testable import Runtime
 
 @Suite struct CorpusTests {
   /// The corpus that comes with the project.

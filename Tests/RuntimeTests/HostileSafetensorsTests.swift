@@ -1,8 +1,7 @@
 import Foundation
 import MoTIR
+import Runtime
 import Testing
-
-@testable import Runtime
 
 /// A file that breaks one rule of the format.
 struct HostileFile: Sendable, CustomTestStringConvertible {

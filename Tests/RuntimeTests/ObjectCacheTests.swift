@@ -1,10 +1,9 @@
 import Dispatch
 import Foundation
 import Logging
+import Runtime
 import Synchronization
 import Testing
-
-@testable import Runtime
 
 /// Keeps the messages of a logger.
 private final class Messages: Sendable {

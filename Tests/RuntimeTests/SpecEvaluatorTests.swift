@@ -1,8 +1,7 @@
 import Foundation
 import MoTIR
+import Runtime
 import Testing
-
-@testable import Runtime
 
 /// Specs that are run, the good and the hostile.
 @Suite(.serialized) struct SpecEvaluatorTests {

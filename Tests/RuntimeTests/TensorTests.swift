@@ -1,7 +1,6 @@
 import MoTIR
+import Runtime
 import Testing
-
-@testable import Runtime
 
 @Suite struct TensorTests {
   @Test func buffersAreAlignedAndZero() throws {

@@ -1,8 +1,7 @@
 import Foundation
+import Runtime
 import Synchronization
 import Testing
-
-@testable import Runtime
 
 @Suite struct ThreadPoolTests {
   @Test(arguments: 1...4) func everyThreadRunsEveryJobOnce(threads: Int) {

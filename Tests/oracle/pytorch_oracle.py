@@ -1,0 +1,315 @@
+"""Compares motc with the same models written in PyTorch: logits, losses and all gradients.
+
+A case is a spec for motc and a JSON of sizes for this file, which knows nothing else of the model:
+names and shapes of parameters, data and mathematics are its own. PyTorch computes in float64.
+
+    python3 pytorch_oracle.py --motc .build/release/motc [CASE ...]
+
+B sequences of S tokens, T = B * S rows, D width, H query heads, G key and value heads, W head width.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+CASES = pathlib.Path(__file__).parent / "cases"
+EPSILON, ROPE_BASE, IGNORED = 1e-5, 10_000.0, -100
+# Relative to the norm of what PyTorch says: f32 with its sums in another order.
+TOLERANCE = 1e-5
+
+
+class Model:
+    """The model of one case; `parameters` are created when a name is first asked for."""
+
+    def __init__(self, sizes, seed):
+        self.sizes = sizes
+        self.parameters = {}
+        self.generator = torch.Generator().manual_seed(seed)
+        self.names = list(sizes["modalities"])
+
+    # Parameters
+
+    def parameter(self, name, shape, spread, mean=0.0):
+        """Returns the parameter `name`, rounded to what an f32 file can hold."""
+        if name not in self.parameters:
+            value = mean + spread * torch.randn(shape, generator=self.generator, dtype=torch.float64)
+            self.parameters[name] = value.float().double().requires_grad_()
+        return self.parameters[name]
+
+    def towers(self, name, component):
+        """Yields (parameter name, rows that take it); a tied one serves all rows."""
+        groups = self.sizes["untied"].get(component)
+        if groups is None:
+            yield name, torch.arange(len(self.modality))
+            return
+        stem, last = name.rsplit(".", 1)
+        for group in groups:
+            members = torch.tensor([self.names.index(modality) for modality in group])
+            rows = torch.isin(self.modality, members).nonzero().flatten()
+            yield f"{stem}.{'+'.join(group)}.{last}", rows
+
+    # Layers: x is [T, D]
+
+    def linear(self, x, name, width, component):
+        out = x.new_zeros(len(x), width)
+        for full, rows in self.towers(f"{name}.weight", component):
+            weight = self.parameter(full, (width, x.shape[1]), x.shape[1] ** -0.5)
+            out = out.index_add(0, rows, x[rows] @ weight.T)
+        if self.sizes["bias"]:
+            for full, rows in self.towers(f"{name}.bias", component):
+                bias = self.parameter(full, (width,), 0.3)
+                out = out.index_add(0, rows, bias.expand(len(rows), width))
+        return out
+
+    def norm(self, x, name, component="norm", heads=1):
+        parts = x.view(len(x), heads, -1)
+        normal = parts * torch.rsqrt(parts.square().mean(-1, keepdim=True) + EPSILON)
+        out = torch.zeros_like(normal)
+        for full, rows in self.towers(f"{name}.weight", component):
+            gain = self.parameter(full, (parts.shape[-1],), 0.3, mean=1.0)
+            out = out.index_add(0, rows, normal[rows] * gain)
+        return out.view(x.shape)
+
+    def rotate(self, x, heads):
+        width = self.sizes["head_width"]
+        half = torch.arange(width // 2, dtype=torch.float64)
+        angles = self.positions.double()[:, None] * ROPE_BASE ** (-2 * half / width)
+        cos, sin = angles.cos()[:, None], angles.sin()[:, None]
+        x = x.view(len(x), heads, width)
+        if self.sizes["rope"] == "interleaved":
+            a, b = x[..., 0::2], x[..., 1::2]
+            turned = torch.stack((a * cos - b * sin, a * sin + b * cos), -1)
+        else:
+            a, b = x[..., : width // 2], x[..., width // 2 :]
+            turned = torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+        return turned.reshape(len(x), heads * width)
+
+    def placed(self, x, name, heads):
+        when = self.sizes["query_key_norm"]
+        if when == "before_rope":
+            x = self.norm(x, name, "query_key_norm", heads)
+        x = self.rotate(x, heads)
+        if when == "after_rope":
+            x = self.norm(x, name, "query_key_norm", heads)
+        return x
+
+    def sees(self):
+        """Returns which row sees which: [B, 1, S, S]."""
+        shape = (self.sizes["batch"], 1, self.sizes["sequence"])
+        order = torch.arange(shape[2])
+        mask = (order[None, :] <= order[:, None]).expand(shape[0], 1, -1, -1)
+        segments = self.segments.view(shape)
+        inside = (segments[..., :, None] == segments[..., None, :]) & (segments[..., None, :] > 0)
+        documents = self.documents.view(shape)
+        return (mask | inside) & (documents[..., :, None] == documents[..., None, :])
+
+    def attention(self, x, name):
+        heads, shared, width = (self.sizes[k] for k in ("heads", "key_value_heads", "head_width"))
+        batch, sequence = self.sizes["batch"], self.sizes["sequence"]
+        q = self.placed(self.linear(x, f"{name}.q", heads * width, "q"), f"{name}.q_norm", heads)
+        k = self.placed(self.linear(x, f"{name}.k", shared * width, "k"), f"{name}.k_norm", shared)
+        v = self.linear(x, f"{name}.v", shared * width, "v")
+
+        def split(rows, count):
+            rows = rows.view(batch, sequence, count, width).transpose(1, 2)
+            return rows.repeat_interleave(heads // count, dim=1)
+
+        q, k, v = split(q, heads), split(k, shared), split(v, shared)
+        scores = (q @ k.transpose(2, 3)) * width**-0.5
+        weights = scores.masked_fill(~self.sees(), float("-inf")).softmax(-1)
+        merged = (weights @ v).transpose(1, 2).reshape(len(x), heads * width)
+        return self.linear(merged, f"{name}.o", x.shape[1], "o")
+
+    def feed_forward(self, x, name):
+        hidden = self.sizes["hidden"]
+        gate = self.linear(x, f"{name}.gate", hidden, "feed_forward")
+        up = self.linear(x, f"{name}.up", hidden, "feed_forward")
+        return self.linear(F.silu(gate) * up, f"{name}.down", x.shape[1], "feed_forward")
+
+    def residual(self, x, layer, name):
+        where = self.sizes["norms"]
+        y = self.norm(x, f"{name}_norm") if where in ("before", "both") else x
+        y = layer(y, name)
+        if where != "before":
+            y = self.norm(y, f"{name}_norm" if where == "after" else f"{name}_post_norm")
+        return x + y
+
+    # Outputs
+
+    def logits(self, data):
+        """Returns [T, V] for the rows of `data`."""
+        self.modality, self.positions = data["modality"], data["positions"]
+        self.segments, self.documents = data["segments"], data["documents"]
+        vocabulary = max(end for _, end in self.sizes["modalities"].values())
+        shape = (vocabulary, self.sizes["width"])
+        table = self.parameter("embedding.weight", shape, 0.3)
+        x = table[data["tokens"]]
+        for index in range(self.sizes["layers"]):
+            x = self.residual(x, self.attention, f"layers.{index}.attention")
+            x = self.residual(x, self.feed_forward, f"layers.{index}.feed_forward")
+        x = self.norm(x, "norm")
+        head = table if self.sizes["tied_head"] else self.parameter("head.weight", shape, 0.2)
+        return x @ head.T
+
+    def losses(self, logits, targets):
+        """Returns the total and each objective's mean over its targets that are not ignored."""
+        each = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+        named, total = {}, 0.0
+        for objective in self.sizes["objectives"]:
+            chosen = torch.zeros_like(targets, dtype=torch.bool)
+            for first, end in (self.sizes["modalities"][name] for name in objective["on"]):
+                chosen |= (targets >= first) & (targets < end)
+            mean = (each * chosen).sum() / chosen.sum().clamp(min=1)
+            named[f"loss.{objective['name']}"] = mean
+            total = total + objective["weight"] * mean
+        return {"loss": total, **named}
+
+
+def rows_of_data(sizes, seed):
+    """Returns random rows [T]: spans of modalities, two documents a sequence where asked for."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(end):
+        return int(torch.randint(end, (), generator=generator))
+
+    data = {k: [] for k in ("tokens", "modality", "targets", "positions", "documents", "segments")}
+    wheel = [name for name, share in sizes["data"]["share"].items() for _ in range(share)]
+    names, sequence = list(sizes["modalities"]), sizes["sequence"]
+    segment = 0
+    for _ in range(sizes["batch"]):
+        modality, left, position, end = None, 0, 0, sequence - sizes["data"]["padding"]
+        cut = 1 + draw(end - 1) if sizes["documents"] else end
+        for index in range(sequence):
+            if left == 0 or index == cut:
+                modality, left = wheel[draw(len(wheel))], 1 + draw(9)
+                segment += 1
+            left -= 1
+            position = 0 if index in (0, cut) and index < end else position + 1
+            first, last = sizes["modalities"][modality]
+            data["tokens"].append(first + draw(last - first))
+            data["modality"].append(names.index(modality) if index < end else -1)
+            data["positions"].append(position)
+            data["documents"].append(int(index >= cut) if sizes["documents"] else 0)
+            data["segments"].append(segment if modality in sizes["spans"] else 0)
+        tokens = data["tokens"][-sequence:]
+        documents = data["documents"][-sequence:]
+        for index in range(sequence):
+            learned = index + 1 < end and documents[index] == documents[index + 1]
+            drop = draw(1000) < 1000 * sizes["data"]["ignored"]
+            data["targets"].append(tokens[index + 1] if learned and not drop else IGNORED)
+    return {name: torch.tensor(values) for name, values in data.items()}
+
+
+def input_tensors(sizes, data):
+    """Returns what motc is given: what it would derive by itself only where the case has its own."""
+    names = ["tokens", "modality", "targets"]
+    names += ["documents", "positions"] if sizes["documents"] else []
+    names += ["segments"] if sizes["spans"] else []
+    shape = (sizes["batch"], sizes["sequence"])
+    return {name: data[name].to(torch.int32).view(shape) for name in names}
+
+
+def run_motc(motc, spec, folder, arguments):
+    """Returns the tensors that one `motc run` writes."""
+    output = folder / "out.safetensors"
+    command = [motc, "run", spec, "--weights", folder / "weights.safetensors"]
+    command += ["--input", folder / "input.safetensors", "-o", output, *arguments]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(str(part) for part in command)}\n{done.stdout}{done.stderr}")
+    return load_file(output)
+
+
+def differences(expected, actual, floor):
+    """Yields what is wrong with `actual`, and returns the largest relative error."""
+    worst = 0.0
+    for name in sorted(expected.keys() | actual.keys()):
+        if name not in expected or name not in actual:
+            yield f"{name} is only in {'PyTorch' if name in expected else 'motc'}"
+            continue
+        wanted, found = expected[name], actual[name].double()
+        if wanted.shape != found.shape:
+            yield f"{name} is {tuple(found.shape)}, and {tuple(wanted.shape)} in PyTorch"
+            continue
+        error = float((found - wanted).norm())
+        if not float(wanted.norm()):
+            if error != 0:
+                yield f"{name} is to be zero, and has norm {error:.2e}"
+            continue
+        relative = error / max(float(wanted.norm()), floor)
+        worst = max(worst, relative)
+        if not relative <= TOLERANCE:
+            yield f"{name} is off by {relative:.2e}, and at most {TOLERANCE:.0e} is allowed"
+    return worst
+
+
+def check(case, motc, seed):
+    """Returns the number of differences between motc and PyTorch in `case`, which are printed."""
+    sizes = json.loads((CASES / f"{case}.json").read_text())
+    spec = CASES / f"{case}.swift-spec"
+    model, data = Model(sizes, seed), rows_of_data(sizes, seed)
+    logits = model.logits(data)
+    losses = model.losses(logits, data["targets"])
+    losses["loss"].backward()
+    expected = {name: value.detach() for name, value in losses.items()}
+    gradients = {
+        f"grad.{name}": torch.zeros_like(value) if value.grad is None else value.grad
+        for name, value in model.parameters.items()
+    }
+    # A gradient that is next to nothing beside the others is held to their size.
+    floor = 1e-3 * max(float(value.norm()) for value in gradients.values())
+    shape = (sizes["batch"], sizes["sequence"], -1)
+    found = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        weights = {k: v.detach().float().contiguous() for k, v in model.parameters.items()}
+        save_file(weights, folder / "weights.safetensors")
+        save_file(input_tensors(sizes, data), folder / "input.safetensors")
+        for fuse in ("all", "none"):
+            arguments = ["--fuse", fuse]
+            actual = run_motc(motc, spec, folder, arguments + ["--outputs", "logits"])
+            found += report(case, fuse, {"logits": logits.detach().view(shape)}, actual, 0.0)
+            actual = run_motc(motc, spec, folder, arguments + ["--grad"])
+            found += report(case, fuse, expected | gradients, actual, floor)
+    return found
+
+
+def report(case, fuse, expected, actual, floor):
+    """Prints how `actual` compares, and returns the number of differences."""
+    problems, steps = [], differences(expected, actual, floor)
+    while True:
+        try:
+            problems.append(next(steps))
+        except StopIteration as end:
+            worst = end.value
+            break
+    what = "logits" if "logits" in expected else f"losses and gradients, {len(expected)} tensors"
+    print(f"oracle: {case}, --fuse {fuse}, {what}: largest relative error {worst:.1e}")
+    for problem in problems:
+        print(f"oracle:   {problem}")
+    return len(problems)
+
+
+def main():
+    """Runs the cases that are named, or all."""
+    parser = argparse.ArgumentParser(description="Compares motc with PyTorch.")
+    parser.add_argument("--motc", required=True, help="the motc program")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("cases", nargs="*")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cases = arguments.cases or sorted(path.stem for path in CASES.glob("*.json"))
+    found = sum(check(case, arguments.motc, arguments.seed) for case in cases)
+    print(f"oracle: {len(cases)} models, seed {arguments.seed}, {found} differences from PyTorch")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
