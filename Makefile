@@ -1,15 +1,20 @@
-# Each target installs what it lacks, then runs.
+# Each target installs what it lacks, then runs. `make demo` is the place to start.
 
 PREFIX ?= /usr/local
 RELEASE = .build/release
 
-.PHONY: test lint install build clean
+.PHONY: demo test lint install build clean
+
+# A model from its description to a trained step, with the numbers on the way.
+demo: build
+	scripts/demo.sh
 
 # All tests, in release: they also run the motc program and evaluate specs with MoTIR's library.
 test:
 	scripts/setup.sh
 	swift build -c release --build-tests
 	swift test -c release --skip-build
+	Tests/oracle/run.sh
 
 # Format, sizes of files, scripts that do not parse.
 lint:

@@ -19,7 +19,7 @@ done < <(find Sources Tests -name '*.swift' -exec wc -l {} +)
 
 # The words are cut here so that this file does not find itself.
 if unfinished=$(grep -rnE --include='*.swift' --include='*.md' --include='*.sh' --include='*.py' \
-  '\b(TO''DO|FIX''ME|X''XX)\b' Package.swift Sources Tests scripts docs examples .ci); then
+  '\b(TO''DO|FIX''ME|X''XX)\b' Package.swift Sources Tests scripts docs examples README.md .ci); then
   complain "unfinished work is not checked in:"$'\n'"$unfinished"
 fi
 

@@ -1,7 +1,7 @@
-internal import MoTIR
+package import MoTIR
 
 /// A JSON value as RFC 8259 has it. Members keep their order; numbers keep their text.
-enum StrictJSON: Hashable {
+package enum StrictJSON: Hashable {
   case null
   case boolean(Bool)
   case number(String)
@@ -10,9 +10,15 @@ enum StrictJSON: Hashable {
   case object([Member])
 
   /// A key and its value.
-  struct Member: Hashable {
+  package struct Member: Hashable {
     let key: String
     let value: StrictJSON
+
+    /// Creates a member.
+    package init(key: String, value: StrictJSON) {
+      self.key = key
+      self.value = value
+    }
   }
 
   /// Parses `bytes`, which must hold one value and else only white space.
@@ -22,7 +28,7 @@ enum StrictJSON: Hashable {
   ///
   /// - Throws: `Diagnostic` with the offset of the first byte that is wrong.
   /// - Complexity: O(n).
-  static func parse(
+  package static func parse(
     _ bytes: UnsafeRawBufferPointer, depth: Int = 8, limit: Int = 1 << 22
   ) throws(Diagnostic) -> StrictJSON {
     var parser = JSONParser(bytes: bytes, depthLimit: depth, valueLimit: limit)
@@ -33,7 +39,7 @@ enum StrictJSON: Hashable {
   }
 
   /// Parses `bytes` as `parse` of a buffer does.
-  static func parse(
+  package static func parse(
     _ bytes: [UInt8], depth: Int = 8, limit: Int = 1 << 22
   ) throws(Diagnostic) -> StrictJSON {
     let result = bytes.withUnsafeBytes { buffer in
@@ -43,7 +49,7 @@ enum StrictJSON: Hashable {
   }
 
   /// The number as an integer that is not negative, if it is one: digits only, and it fits.
-  var natural: Int? {
+  package var natural: Int? {
     guard case .number(let text) = self, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
       return nil
     }

@@ -9,7 +9,7 @@ package struct Digest: Hashable, Sendable, CustomStringConvertible {
   let bytes: [UInt8]
 
   /// Creates the digest of `bytes`.
-  init(of bytes: UnsafeRawBufferPointer) {
+  package init(of bytes: UnsafeRawBufferPointer) {
     var digest = [UInt8](repeating: 0, count: Self.size)
     // A pointer is needed even for no bytes.
     let none: [UInt8] = [0]

@@ -2,11 +2,11 @@ internal import Foundation
 
 /// Random numbers by their position in a stream: the stream is named, and any number of it can be had
 /// without those before it.
-struct CounterRandom: Sendable {
+package struct CounterRandom: Sendable {
   private let key: UInt64
 
   /// Creates the stream called `name` of `seed`.
-  init(seed: UInt64, name: String) {
+  package init(seed: UInt64, name: String) {
     // FNV-1a, then mixed with the seed so that neighbouring seeds share nothing.
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
@@ -14,20 +14,20 @@ struct CounterRandom: Sendable {
   }
 
   /// Returns number `index` of the stream: SplitMix64.
-  func bits(_ index: Int) -> UInt64 {
+  package func bits(_ index: Int) -> UInt64 {
     Self.mixed(key &+ (UInt64(bitPattern: Int64(index)) &+ 1) &* 0x9E37_79B9_7F4A_7C15)
   }
 
   /// Returns number `index` of the stream as an integer in `0..<bound`.
-  func integer(_ index: Int, below bound: Int) -> Int {
+  package func integer(_ index: Int, below bound: Int) -> Int {
     Int(bits(index).multipliedFullWidth(by: UInt64(bound)).high)
   }
 
   /// Returns number `index` of the stream as a number above 0 and at most 1.
-  func uniform(_ index: Int) -> Double { (Double(bits(index) >> 11) + 1) * 0x1p-53 }
+  package func uniform(_ index: Int) -> Double { (Double(bits(index) >> 11) + 1) * 0x1p-53 }
 
   /// Returns two independent normally distributed numbers, by Box and Muller: pair `index` of the stream.
-  func normals(_ index: Int) -> (Double, Double) {
+  package func normals(_ index: Int) -> (Double, Double) {
     let radius = (-2 * log(uniform(2 * index))).squareRoot()
     let angle = 2 * Double.pi * uniform(2 * index + 1)
     return (radius * cos(angle), radius * sin(angle))

@@ -101,7 +101,7 @@ extension Tensor {
 }
 
 /// Returns the value of the half-precision number `half`, whatever processor this is.
-func float(half: UInt16) -> Float {
+package func float(half: UInt16) -> Float {
   let sign = UInt32(half & 0x8000) << 16
   let exponent = UInt32(half >> 10) & 0x1F
   let fraction = UInt32(half & 0x3FF)
