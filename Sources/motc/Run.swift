@@ -57,9 +57,22 @@ struct Run: ParsableCommand {
       request.functions.map(\.name), trains: false, pool: execution.makePool())
     try compiled.load(tensors)
     compiled.setInputs(batch)
-    try write(try request.evaluate(compiled, module, clock), to: output)
+    let results = try request.evaluate(compiled, module, clock)
+    try write(results, to: output)
+    say("\(module.name): \(try summary(results)) → \(output)")
     if time { clock.report() }
   }
+}
+
+/// Returns the scalars among `results` with their values, and how many other tensors there are.
+private func summary(_ results: [Tensor]) throws -> String {
+  let scalars = results.filter(\.shape.isEmpty)
+  var parts = try scalars.map { "\($0.name) \(fixed(Double(try $0.floats().first ?? .nan), 4))" }
+  let gradients = results.count { $0.name.hasPrefix("grad.") }
+  let others = results.count - scalars.count - gradients
+  if gradients > 0 { parts.append("\(gradients) gradients") }
+  if others > 0 { parts.append("\(others) other tensor\(others == 1 ? "" : "s")") }
+  return parts.joined(separator: ", ")
 }
 
 /// What a run is to compute: outputs, and the functions that have them.
