@@ -12,6 +12,6 @@ struct Motc: ParsableCommand {
       """,
     subcommands: [
       Compile.self, Opt.self, Init.self, Run.self, Inspect.self, Bench.self, Train.self,
-      Doctor.self,
+      Tokenize.self, Doctor.self,
     ])
 }

@@ -3,7 +3,9 @@ import Testing
 
 /// The command line itself: help, wrong usage, exit codes.
 @Suite struct UsageTests {
-  static let verbs = ["compile", "opt", "init", "run", "inspect", "bench", "train", "doctor"]
+  static let verbs = [
+    "compile", "opt", "init", "run", "inspect", "bench", "train", "tokenize", "doctor",
+  ]
 
   @Test(arguments: verbs)
   func helpHasTwoExamples(verb: String) throws {

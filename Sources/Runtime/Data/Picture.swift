@@ -27,25 +27,33 @@ package struct Picture: Hashable, Sendable {
   ///
   /// - Throws: `Diagnostic` if they are no PNG, damaged, or larger than `limit` either way.
   package init(png: [UInt8]) throws(Diagnostic) {
+    // libpng reads on from the bytes until it has finished, so they stay where they are for all of it.
+    let result = png.withUnsafeBytes { bytes in
+      Result { () throws(Diagnostic) in try Self.decoded(bytes) }
+    }
+    self = try result.get()
+  }
+
+  /// Returns the picture in a PNG file's `bytes`.
+  private static func decoded(_ bytes: UnsafeRawBufferPointer) throws(Diagnostic) -> Picture {
     var image = png_image()
     image.version = png_uint_32(PNG_IMAGE_VERSION)
     defer { png_image_free(&image) }
-    guard png_image_begin_read_from_memory(&image, png, png.count) != 0 else {
-      throw Self.error(image)
+    guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else {
+      throw error(image)
     }
     let (width, height) = (Int(image.width), Int(image.height))
-    guard 1...Self.limit ~= width, 1...Self.limit ~= height else {
+    guard 1...limit ~= width, 1...limit ~= height else {
       throw Diagnostic(
-        "the picture has \(width)x\(height) pixels, but at most \(Self.limit)x\(Self.limit) are read"
-      )
+        "the picture has \(width)x\(height) pixels, but at most \(limit)x\(limit) are read")
     }
-    image.format = Self.rgb
+    image.format = rgb
     var background = png_color(red: 255, green: 255, blue: 255)
     var pixels = [UInt8](repeating: 0, count: 3 * width * height)
     guard png_image_finish_read(&image, &background, &pixels, 0, nil) != 0 else {
-      throw Self.error(image)
+      throw error(image)
     }
-    self.init(width: width, height: height, pixels: pixels)
+    return Picture(width: width, height: height, pixels: pixels)
   }
 
   /// Returns the picture as a PNG file's bytes.
