@@ -10,7 +10,7 @@ spec=examples/chameleon.swift-spec
 data=examples/data
 picture=circle.png
 out=runs/demo
-steps=400 log_every=25 bench=(examples/benchmark.swift-spec --repeat 3)
+steps=200 log_every=20 bench=(examples/benchmark.swift-spec --repeat 3)
 if [ -n "${QUICK:-}" ]; then
   steps=4 log_every=1 bench=("$spec" --batch 1 --repeat 1)
 fi
