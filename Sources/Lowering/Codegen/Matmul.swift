@@ -59,28 +59,28 @@ extension CodeGenerator {
     let shape = MatmulShape(
       rowStride: a.rowStride, depthStride: a.depthStride, panelDepthStride: b.depthStride,
       leading: c.leading, accumulates: c.accumulates, precision: precision)
-    let name = "multiply_\(shape.name)_p\(b.panelStride)"
+    let name = "multiply_\(shape.name)"
     let function = helper(name) {
       ir.define(
-        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64], returns: ir.void,
-        attributes: ["noinline"], target: target.functionAttributes
+        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64, ir.i64],
+        returns: ir.void, attributes: ["noinline"], target: target.functionAttributes
       ) { p in
         multiplyBody(
-          shape, p[0], p[1], p[2], panelStride: b.panelStride, rows: p[3], panels: p[4], depth: p[5]
-        )
+          shape, p[0], p[1], p[2], panelStride: p[3], rows: p[4], panels: p[5], depth: p[6])
         ir.returnVoid()
       }
     }
-    ir.call(function, [a.base, b.base, c.base, rows, panels, depth])
+    ir.call(function, [a.base, b.base, c.base, ir.int(b.panelStride), rows, panels, depth])
   }
 
   /// Panel by panel, then tile by tile: the panel stays in the first cache while the rows pass.
   private func multiplyBody(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, panelStride: Int, rows: IRValue,
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, panelStride: IRValue,
+    rows: IRValue,
     panels: IRValue, depth: IRValue
   ) {
     ir.loop(from: ir.int(0), to: panels) { panel in
-      let weights = at(b, ir.mul(panel, ir.int(panelStride)))
+      let weights = at(b, ir.mul(panel, panelStride))
       let columns = at(c, ir.mul(panel, ir.int(plan.tile.columns)))
       var start = ir.int(0)
       for height in tileHeights {
@@ -128,9 +128,11 @@ extension CodeGenerator {
     }
     var state = places.map { shape.accumulates ? ir.load(vector, $0) : ir.zero(vector) } + [a, b]
     // Four depth steps a round: the loop's own instructions cost a tenth of the arithmetic otherwise.
-    let unrolled = 4
+    // The lower tiles are left as they are: they run once a block, and every function costs compile time.
+    let unrolled = height == plan.tile.rows ? 4 : 1
     let whole = ir.mul(ir.udiv(depth, ir.int(unrolled)), ir.int(unrolled))
-    for (from, to, steps) in [(ir.int(0), whole, unrolled), (whole, depth, 1)] {
+    let rounds = [(ir.int(0), whole, unrolled), (whole, depth, 1)]
+    for (from, to, steps) in unrolled == 1 ? [(ir.int(0), depth, 1)] : rounds {
       state = ir.loop(from: from, to: to, by: steps, carrying: state) { _, carried in
         depthSteps(steps, height, shape, carried)
       }

@@ -144,7 +144,7 @@ extension CodeGenerator {
       let count = ir.add(ir.load(ir.i64, counter, align: 8), ir.int(1))
       ir.store(count, counter, align: 8)
       return ir.and(
-        ir.compare(.equal, ir.atomicLoad(word), value), ir.compare(.less, count, ir.int(4000)))
+        ir.compare(.equal, ir.atomicLoad(word), value), ir.compare(.less, count, ir.int(500)))
     }
   }
 

@@ -89,25 +89,42 @@ extension CodeGenerator {
     _ first: IRValue, second: (row: IRValue, exists: IRValue)?, width: Int, into area: IRValue,
     units: Int, at unit: IRValue
   ) {
-    let panel = plan.tile.columns
-    let place = at(area, ir.mul(unit, ir.int(panel)))
-    for column in stride(from: 0, to: plan.tile.padded(width), by: lanes) {
-      let active = min(lanes, max(0, width - column))
-      let target = at(place, column / panel * units * panel + column % panel)
+    let columns = plan.tile.columns
+    let place = at(area, ir.mul(unit, ir.int(columns)))
+    ir.loop(from: ir.int(0), to: ir.int(width / columns)) { panel in
+      let target = at(place, ir.mul(panel, ir.int(units * columns)))
+      let column = ir.mul(panel, ir.int(columns))
+      interleavePanel(
+        at(first, column), second: second.map { (at($0.row, column), $0.exists) }, width: columns,
+        into: target)
+    }
+    guard width % columns != 0 else { return }
+    let last = width / columns
+    interleavePanel(
+      at(first, last * columns), second: second.map { (at($0.row, last * columns), $0.exists) },
+      width: width % columns, into: at(place, last * units * columns))
+  }
+
+  /// Lays one unit of one panel out; columns from `width` on are 0.
+  private func interleavePanel(
+    _ first: IRValue, second: (row: IRValue, exists: IRValue)?, width: Int, into target: IRValue
+  ) {
+    for column in stride(from: 0, to: plan.tile.columns, by: lanes) {
+      let active = min(lanes, width - column)
       guard active > 0 else {
-        ir.store(ir.zero(vector), target)
+        ir.store(ir.zero(vector), at(target, column))
         continue
       }
       let a = load(at(first, column), active)
       guard let second else {
-        ir.store(a, target)
+        ir.store(a, at(target, column))
         continue
       }
       // The row after the last one is read only where it exists: it may lie outside of the buffer.
       let address = ir.select(second.exists, at(second.row, column), at(first, column))
       let b = ir.select(second.exists, load(address, active), ir.zero(vector))
       let pairs = (0..<lanes).flatMap { [$0, lanes + $0] }
-      ir.store(ir.shuffle(roundToBF16(a), roundToBF16(b), pairs), target)
+      ir.store(ir.shuffle(roundToBF16(a), roundToBF16(b), pairs), at(target, column))
     }
   }
 
