@@ -64,6 +64,10 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
+    // Sees what an outside program sees: the products' public names only.
+    .executableTarget(
+      name: "library-example", dependencies: ["MoTIR", "Lowering", "Runtime"],
+      path: "examples/library", packageAccess: false, swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["MoTIR"], path: "Tests/TestSupport",
       swiftSettings: strict),

@@ -1,18 +1,18 @@
 internal import LLVMKit
-package import MoTIR
+public import MoTIR
 
 /// How a module is to be compiled.
-package struct CompileOptions: Hashable, Sendable {
+public struct CompileOptions: Hashable, Sendable {
   /// The passes that are left out, by name.
-  package var disabled: Set<String>
+  public var disabled: Set<String>
   /// How precisely matmul operands are held.
-  package var precision: Precision
+  public var precision: Precision
   /// The CPU.
-  package var target: TargetDescription
+  public var target: TargetDescription
 
   /// Creates options.
-  package init(
-    disabled: Set<String> = [], precision: Precision = .f32, target: TargetDescription
+  public init(
+    disabled: Set<String> = [], precision: Precision = .f32, target: TargetDescription = .native
   ) {
     self.disabled = disabled
     self.precision = precision
@@ -21,12 +21,28 @@ package struct CompileOptions: Hashable, Sendable {
 }
 
 /// Takes a module through the stages: graph, passes, kernel plan, LLVM IR, object.
-package struct Compiler {
+public struct Compiler {
   /// The options.
-  package let options: CompileOptions
+  public let options: CompileOptions
 
   /// Creates a compiler.
-  package init(_ options: CompileOptions) { self.options = options }
+  public init(_ options: CompileOptions = CompileOptions()) { self.options = options }
+
+  /// Returns `functions` of `module` compiled: passes, kernel plan, LLVM IR, object.
+  ///
+  /// - Parameter functions: by name; `gradients` is derived from `loss` where the module lacks it.
+  /// - Throws: `Diagnostics` if the module lacks a function or a graph cannot be planned.
+  public func compile(
+    _ module: Module, functions: [String] = ["gradients"]
+  ) throws -> CompiledProgram {
+    let optimized = try functions.map {
+      try optimize(Compiler.function($0, of: module), of: module)
+    }
+    let plan = plan(optimized, of: module)
+    let emitted = try emit(plan)
+    return CompiledProgram(
+      plan: plan, object: try emitted.object(), scratchBytes: emitted.scratchBytes)
+  }
 
   /// Returns the kernel plan of optimised functions.
   ///

@@ -1,24 +1,27 @@
 package import LLVMKit
-package import MoTIR
+public import MoTIR
 
 /// What code generation must know of a CPU: everything else follows from it.
-package struct TargetDescription: Hashable, Sendable {
+public struct TargetDescription: Hashable, Sendable {
   /// The CPU as LLVM knows it.
   package let cpu: TargetCPU
   /// f32 lanes of a vector register.
-  package let lanes: Int
+  public let lanes: Int
   /// `true` iff there is an instruction that multiplies bf16 pairs and adds in f32.
-  package let hasBF16DotProduct: Bool
+  public let hasBF16DotProduct: Bool
 
   /// The levels that `--target-cpu` takes besides `native`.
-  package static let levels = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
+  public static let levels = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
+
+  /// The CPU that this process runs on.
+  public static let native = TargetDescription(host: .host)
 
   /// Creates the description of `native` or of a level.
   ///
   /// - Throws: `Diagnostic` for an unknown name.
-  package init(named name: String) throws(Diagnostic) {
+  public init(named name: String) throws(Diagnostic) {
     switch name {
-    case "native": self.init(host: .host)
+    case "native": self = .native
     case "x86-64-v4": self.init(cpu: TargetCPU(named: name), lanes: 16, hasBF16DotProduct: false)
     case "x86-64-v3": self.init(cpu: TargetCPU(named: name), lanes: 8, hasBF16DotProduct: false)
     case "x86-64-v2": self.init(cpu: TargetCPU(named: name), lanes: 4, hasBF16DotProduct: false)
@@ -50,7 +53,7 @@ package struct TargetDescription: Hashable, Sendable {
   }
 
   /// `true` iff this machine can execute code for the CPU.
-  package var runsHere: Bool {
+  public var runsHere: Bool {
     let host = TargetCPU.host
     return switch lanes {
     case 16: ["avx512f", "avx512vl", "avx512bw", "avx512dq"].allSatisfy(host.has)

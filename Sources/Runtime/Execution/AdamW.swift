@@ -2,29 +2,29 @@ internal import Glibc
 internal import MoTIR
 
 /// The settings of one optimizer step.
-package struct AdamW: Hashable, Sendable {
+public struct AdamW: Hashable, Sendable {
   /// The learning rate.
-  package var rate: Float
+  public var rate: Float
   /// β₁, the decay of the first moments.
-  package var beta1: Float = 0.9
+  public var beta1: Float = 0.9
   /// β₂, the decay of the second moments.
-  package var beta2: Float = 0.95
+  public var beta2: Float = 0.95
   /// ε
-  package var epsilon: Float = 1e-8
+  public var epsilon: Float = 1e-8
   /// The weight decay.
-  package var decay: Float = 0.1
+  public var decay: Float = 0.1
   /// The largest norm of all gradients together; 0 for no limit.
-  package var clip: Float = 1
+  public var clip: Float = 1
 
   /// Creates settings with the rate `rate`, and what is usual for the rest.
-  package init(rate: Float) { self.rate = rate }
+  public init(rate: Float) { self.rate = rate }
 
   /// What an update did.
-  package struct Outcome: Hashable, Sendable {
+  public struct Outcome: Hashable, Sendable {
     /// `true` iff a gradient was not finite, so that nothing was changed.
-    package let isRefused: Bool
+    public let isRefused: Bool
     /// The norm of all gradients together, before clipping.
-    package let gradientNorm: Float
+    public let gradientNorm: Float
   }
 }
 
@@ -33,7 +33,7 @@ extension CompiledModel {
   ///
   /// - Parameter step: the number of this update, from 1.
   /// - Requires: the plan has the entry `update`.
-  package func update(_ settings: AdamW, step: Int) -> AdamW.Outcome {
+  public func update(_ settings: AdamW, step: Int) -> AdamW.Outcome {
     let corrections = [settings.beta1, settings.beta2].map { beta in
       Float(1 - pow(Double(beta), Double(step)))
     }

@@ -1,14 +1,14 @@
 internal import COpenBLAS
 internal import Glibc
 internal import LLVMKit
-package import MoTIR
+public import MoTIR
 
 /// A compiled model in memory: its code, its regions, and the threads that execute it.
 ///
 /// One run at a time: a model is not shared between threads of the caller.
-package final class CompiledModel {
+public final class CompiledModel {
   /// What was compiled.
-  package let plan: KernelPlan
+  public let plan: KernelPlan
   /// The threads.
   package let pool: ThreadPool
   private var jit: JIT
@@ -50,6 +50,15 @@ package final class CompiledModel {
     fillConstants()
   }
 
+  /// Links `program`, to be executed by `threads` threads, or as many as this process may use.
+  ///
+  /// - Throws: `Diagnostic` if memory is short.
+  public convenience init(_ program: CompiledProgram, threads: Int? = nil) throws {
+    try self.init(
+      plan: program.plan, object: program.object, scratchBytes: program.scratchBytes,
+      pool: ThreadPool(threads: threads))
+  }
+
   /// Returns the memory of `buffer`.
   package func memory(_ buffer: BufferID) -> UnsafeMutableRawBufferPointer {
     let place = plan[buffer]
@@ -69,7 +78,7 @@ package final class CompiledModel {
   package var bytes: Int { regions.reduce(0) { $0 + $1.bytes.count } }
 
   /// Executes entry `name` on all threads.
-  package func run(_ name: String) {
+  public func run(_ name: String) {
     guard let entry = entries[name] else { preconditionFailure("no entry \(name)") }
     let table = regions.map { Address($0.bytes.baseAddress) }
     table.withUnsafeBufferPointer { addresses in
@@ -119,10 +128,18 @@ package final class CompiledModel {
       plan: batch.plan)
   }
 
+  /// Fills the inputs from the token ids of a batch, sequence after sequence; everything else follows
+  /// from them: modalities by vocabulary range, the next token as target, positions from 0.
+  ///
+  /// - Throws: `Diagnostics` if an id is outside the vocabulary or the count is not the batch's.
+  public func setInputs(tokens: [Int], of module: Module) throws(Diagnostics) {
+    setInputs(try BatchBuilder(module: module).build(BatchBuilder.Rows(tokens: tokens)))
+  }
+
   // MARK: Outputs
 
   /// Returns output `name` of entry `entry`, or `nil` if it has none of that name.
-  package func output(_ name: String, of entry: String) -> [Float]? {
+  public func output(_ name: String, of entry: String) -> [Float]? {
     plan.entry(entry)?.outputs.first { $0.name == name }.map { binding in
       Array(floats(binding.buffer).prefix(binding.type.elementCount))
     }

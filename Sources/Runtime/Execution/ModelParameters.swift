@@ -1,4 +1,4 @@
-package import MoTIR
+public import MoTIR
 
 // Parameters and gradients of a compiled model, as files hold them: one tensor a group.
 extension CompiledModel {
@@ -20,6 +20,13 @@ extension CompiledModel {
       }
     }
     run("pack")
+  }
+
+  /// Gives every parameter its initial values, which depend on the seed and its name alone.
+  ///
+  /// - Throws: `Diagnostic` if memory is short.
+  public func initialize(_ module: Module, seed: UInt64) throws {
+    try load(ParameterInitializer(seed: seed).tensors(of: module))
   }
 
   /// Returns the parameters as they are now.
