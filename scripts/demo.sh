@@ -72,4 +72,5 @@ if [ -z "${QUICK:-}" ]; then
 fi
 
 title "4. What the passes and motc's own kernels are worth: fused against unfused"
+echo "  Measuring; this takes a minute or two."
 motc bench "${bench[@]}" --compare fused,unfused
