@@ -9,7 +9,7 @@ complain() {
   failed=1
 }
 
-swift format lint --strict --parallel --recursive Package.swift Sources Tests || failed=1
+swift format lint --strict --parallel --recursive Package.swift Sources Tests examples || failed=1
 
 # Beyond this a file does more than one thing.
 limit=400
