@@ -38,7 +38,7 @@ public struct Compiler {
     let optimized = try functions.map {
       try optimize(Compiler.function($0, of: module), of: module)
     }
-    let plan = plan(optimized, of: module)
+    let plan = try plan(optimized, of: module)
     let emitted = try emit(plan)
     return CompiledProgram(
       plan: plan, object: try emitted.object(), scratchBytes: emitted.scratchBytes)
@@ -47,7 +47,8 @@ public struct Compiler {
   /// Returns the kernel plan of optimised functions.
   ///
   /// - Parameter functions: functions of `module` after the passes.
-  package func plan(_ functions: [Function], of module: Module) -> KernelPlan {
+  /// - Throws: `Diagnostics` if kernels cannot compute a function.
+  package func plan(_ functions: [Function], of module: Module) throws -> KernelPlan {
     let backend: MatmulBackend =
       options.disabled.contains(Switch.generatedMatmul.name) ? .blas : .generated
     var builder = PlanBuilder(

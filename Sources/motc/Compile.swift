@@ -88,7 +88,7 @@ struct Compile: ParsableCommand {
       module.functions = optimized
       return Array(module.text.utf8)
     }
-    return try backEnd(build, build.plan(optimized), &summary)
+    return try backEnd(build, try build.plan(optimized), &summary)
   }
 
   private func backEnd(

@@ -40,7 +40,7 @@ struct Agreement {
     let graph = try Pipeline.optimize(
       gradients.graph, module: module,
       disabling: options.disabled.subtracting(["generated-matmul"]))
-    let plan = compiler.plan([Function(name: "gradients", graph: graph)], of: module)
+    let plan = try compiler.plan([Function(name: "gradients", graph: graph)], of: module)
     let emitted = try compiler.emit(plan)
     if let path = ProcessInfo.processInfo.environment["MOTC_DUMP"] {
       try emitted.text.write(

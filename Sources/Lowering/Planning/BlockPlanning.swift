@@ -190,7 +190,7 @@ extension FunctionPlanner {
 
   private mutating func stepOperands(_ node: Node, to block: inout BlockAssembly) -> [Int] {
     let data = data(node)
-    let weights = weightPositions(node, count: data.count)
+    let weights = node.op.weightPositions(data.count)
     var operands: [Int] = []
     for (index, value) in data.enumerated() {
       guard weights.contains(index) else {
@@ -204,18 +204,6 @@ extension FunctionPlanner {
       operands.append(rotaryTable(rotary, headWidth: width, to: &block))
     }
     return operands
-  }
-
-  /// Returns which operands of `node` are weights.
-  private func weightPositions(_ node: Node, count: Int) -> Set<Int> {
-    switch node.op {
-    case .linear: Set(1..<count)
-    case .linearInputGradient: Set(stride(from: 1, to: count, by: 2))
-    case .norm(let norm, _): norm.hasGain ? [1] : []
-    case .normGradient(let norm, _): norm.hasGain ? [2] : []
-    case .channelMultiply, .channelAdd, .embed: [1]
-    default: []
-    }
   }
 
   private mutating func weightOperand(

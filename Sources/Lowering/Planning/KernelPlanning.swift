@@ -50,16 +50,11 @@ extension FunctionPlanner {
         .blasWeightGradient(blas), reads + writes + planArgument(node), flops: flops,
         nodes: [definition(node)])
     }
-    let tile = builder.plan.tile
-    let columns = tile.padded(input) + outputs.map(tile.padded).reduce(0, +)
-    let precision = builder.plan.precision
-    // Every segment may end on half an instruction's depth.
-    let deep = rows + (precision.depth - 1) * ((routing(node)?.segments ?? 0) + 1)
-    let workspace = builder.addTemporary(
-      bytes: precision.panelElements(wide: columns, deep: deep) * precision.bytes,
-      label: "interleaved operands")
     let gradient = WeightGradientShape(
       rows: rows, input: input, outputs: outputs, routing: routing(node))
+    let workspace = builder.addTemporary(
+      bytes: gradient.workspaceBytes(tile: builder.plan.tile, precision: builder.plan.precision),
+      label: "interleaved operands")
     call(
       .weightGradient(gradient),
       reads + [.buffer(workspace, .write)] + writes + planArgument(node), flops: flops,
@@ -130,10 +125,8 @@ extension FunctionPlanner {
     arguments += node.operands[2...].map { .buffer(buffer($0), .read) }
     arguments += node.results.map { .buffer(place($0), .write) }
     if gradient {
-      let tile = builder.plan.tile
-      let columns = 2 * tile.padded(vocabulary) + tile.padded(width)
       let workspace = builder.addTemporary(
-        bytes: 4 * columns * chunk, label: "logit gradients of a chunk")
+        bytes: headShape.workspaceBytes(tile: builder.plan.tile), label: "logit gradients of a chunk")
       arguments.append(.buffer(workspace, .write))
     }
     let flops = (gradient ? 6.0 : 2.0) * Double(rows) * Double(width) * Double(vocabulary)

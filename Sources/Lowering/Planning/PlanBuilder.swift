@@ -101,14 +101,3 @@ struct PlanBuilder {
     plan.entries.append(entry)
   }
 }
-
-extension Precision {
-  /// Bytes of one matmul operand element.
-  var bytes: Int { self == .f32 ? 4 : 2 }
-
-  /// Elements of inner dimension that one multiply-add instruction takes together.
-  var depth: Int { self == .f32 ? 1 : 2 }
-
-  /// Returns the elements of a packed operand, `deep` rounded up to whole instructions.
-  func panelElements(wide: Int, deep: Int) -> Int { wide * ((deep + depth - 1) / depth * depth) }
-}

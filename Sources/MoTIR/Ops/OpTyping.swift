@@ -6,7 +6,11 @@ extension Op {
   public var needsDeclaredType: Bool {
     switch self {
     case .input, .parameter, .constant: true
-    default: false
+    case .route, .sync, .gather, .scatter, .linear, .linearInputGradient, .linearWeightGradient,
+      .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary, .attention,
+      .attentionGradient, .unary, .binary, .rowSum, .sum, .embed, .embedGradient, .crossEntropy,
+      .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:
+      false
     }
   }
 

@@ -47,8 +47,10 @@ struct Build {
   }
 
   /// Returns the kernel plan of optimised functions.
-  func plan(_ functions: [Function]) -> KernelPlan {
-    clock.measure("plan") { compiler.plan(functions, of: module) }
+  ///
+  /// - Throws: `Diagnostics` if kernels cannot compute a function.
+  func plan(_ functions: [Function]) throws -> KernelPlan {
+    try clock.measure("plan") { try compiler.plan(functions, of: module) }
   }
 
   /// Returns the LLVM module of `plan`.
@@ -61,7 +63,7 @@ struct Build {
   /// - Parameter trains: `true` iff the optimizer's step is to run too.
   func model(_ names: [String], trains: Bool, pool: ThreadPool) throws -> CompiledModel {
     let functions = try functions(names)
-    let plan = plan(try optimize(functions))
+    let plan = try plan(try optimize(functions))
     let idle: [Region] = trains ? [] : [.firstMoments, .secondMoments]
     let used = Region.allCases.filter { !idle.contains($0) }
     try requireMemory(used.reduce(0) { $0 + plan.bytes(of: $1) })

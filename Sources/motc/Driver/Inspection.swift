@@ -133,7 +133,7 @@ struct Inspection: Encodable {
   private static func memory(
     _ build: Build, _ functions: [Function], threads: Int
   ) throws -> Memory {
-    let plan = build.plan(functions)
+    let plan = try build.plan(functions)
     let scratch = try build.emit(plan).scratchBytes * threads
     let weights = plan.bytes(of: .parameters)
     let trains = plan.entry("update") != nil

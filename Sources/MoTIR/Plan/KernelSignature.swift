@@ -1,0 +1,304 @@
+// What each kernel is handed: one line an argument, in the order in which a call passes them.
+//
+// The one place that says how many bytes of a buffer a kernel touches: the printer names arguments by
+// it and the verifier holds every call against it.
+// T rows, D and N widths, K segments, V vocabulary.
+
+/// One argument of a kernel, as the kernel sees it.
+package struct KernelParameter: Hashable, Sendable {
+  /// A short name, such as `x` or `dw1`.
+  package let name: String
+  /// How the kernel uses the buffer; `nil` for a number.
+  package let access: Access?
+  /// The bytes that the kernel may touch from the buffer's start.
+  package let bytes: Int
+
+  private init(_ name: String, _ access: Access?, _ bytes: Int) {
+    self.name = name
+    self.access = access
+    self.bytes = bytes
+  }
+
+  /// Returns a buffer of `words` f32 or i32 that is read.
+  static func reads(_ name: String, _ words: Int) -> Self { Self(name, .read, 4 * words) }
+
+  /// Returns a buffer of `words` f32 or i32 that is written.
+  static func writes(_ name: String, _ words: Int) -> Self { Self(name, .write, 4 * words) }
+
+  /// Returns a buffer of `words` f32 or i32 that is read and written.
+  static func updates(_ name: String, _ words: Int) -> Self { Self(name, .update, 4 * words) }
+
+  /// Returns a buffer of `bytes` bytes.
+  static func buffer(_ name: String, _ access: Access, bytes: Int) -> Self {
+    Self(name, access, bytes)
+  }
+
+  /// Returns a number.
+  static func number(_ name: String) -> Self { Self(name, nil, 0) }
+}
+
+extension Kernel {
+  /// Returns what a call in `plan` must pass, given the numbers among its arguments in order.
+  package func parameters(in plan: KernelPlan, numbers: [Int]) -> [KernelParameter] {
+    /// Elements that the numbers ask for; a broken plan's may be absurd.
+    func count(_ factors: Int...) -> Int { boundedProduct(factors) }
+    func number(_ index: Int) -> Int { index < numbers.count ? max(0, numbers[index]) : 0 }
+    switch self {
+    case .block(let program): return program.parameters(precision: plan.precision)
+    case .columnSum(let shape): return shape.parameters
+    case .weightGradient(let shape): return shape.parameters(in: plan)
+    case .attention(let shape): return shape.parameters(gradient: false)
+    case .attentionGradient(let shape): return shape.parameters(gradient: true)
+    case .embedGradient(let rows, let vocabulary, let width):
+      return [
+        .reads("tokens", rows), .reads("dy", rows * width), .writes("dtable", vocabulary * width),
+      ]
+    case .sum(let count): return [.reads("x", count), .writes("out", 1)]
+    case .tokenWeights(let rows, _): return [.reads("targets", rows), .writes("out", rows)]
+    case .headLoss(let shape): return shape.parameters(in: plan)
+    case .route(let rows, let segments):
+      let bytes = PlanLayout(tokens: rows, segments: segments).bytes
+      return [.reads("modality", rows), .buffer("plan", .write, bytes: bytes)]
+    case .sync: return [.updates("plan", 1)]
+    case .blasLinear(let shape): return shape.linearParameters
+    case .blasInputGradient(let shape): return shape.inputGradientParameters
+    case .blasWeightGradient(let shape): return shape.weightGradientParameters
+    case .round:
+      return [.reads("x", number(0)), .writes("out", number(0)), .number("count")]
+    case .squaredNorm:
+      return [.reads("gradients", number(0)), .writes("partials", 1), .number("count")]
+    case .clip: return [.updates("partials", count(2, number(0))), .number("chunks")]
+    case .adamW:
+      let words = number(0)
+      return [
+        .updates("master", words), .reads("gradient", words), .updates("first", words),
+        .updates("second", words), .reads("partials", 1), .number("count"), .number("decays"),
+      ]
+    case .packForward, .packBackward:
+      let (wide, deep) = self == .packForward ? (number(0), number(1)) : (number(1), number(0))
+      let matrix = count(number(0), number(1), number(2))
+      let packed = count(number(2), plan.panelBytes(wide: min(wide, 1 << 40), deep: deep))
+      return [
+        .reads("master", matrix), .buffer("packed", .write, bytes: packed), .number("n"),
+        .number("d"), .number("groups"),
+      ]
+    }
+  }
+}
+
+/// Returns the product of `factors`, or more than any buffer has where it overflows.
+private func boundedProduct(_ factors: [Int]) -> Int {
+  var product = 1
+  for factor in factors {
+    let (next, overflow) = product.multipliedReportingOverflow(by: factor)
+    guard !overflow, next <= 1 << 56 else { return 1 << 56 }
+    product = next
+  }
+  return product
+}
+
+extension KernelPlan {
+  /// Returns the bytes of one packed matrix, `wide` columns in whole panels.
+  func panelBytes(wide: Int, deep: Int) -> Int {
+    let whole = (deep + precision.depth - 1) / precision.depth * precision.depth
+    return boundedProduct([tile.padded(wide), whole, precision.bytes])
+  }
+
+  /// Returns the bytes of a matmul weight in the form that the plan's backend reads.
+  func weightBytes(wide: Int, deep: Int) -> Int {
+    backend == .blas ? 4 * wide * deep : panelBytes(wide: wide, deep: deep)
+  }
+}
+
+extension KernelRouting? {
+  /// The groups of weights: one for a tied op.
+  fileprivate var groupCount: Int { self?.groups.count ?? 1 }
+
+  /// Returns the plan's argument of a routed op.
+  fileprivate func plan(rows: Int) -> [KernelParameter] {
+    map { [.plan(rows: rows, segments: $0.segments)] } ?? []
+  }
+}
+
+extension KernelParameter {
+  fileprivate static func plan(rows: Int, segments: Int) -> Self {
+    .buffer("plan", .read, bytes: PlanLayout(tokens: rows, segments: segments).bytes)
+  }
+}
+
+extension ColumnSumShape {
+  /// (partials, out, plan?)
+  fileprivate var parameters: [KernelParameter] {
+    let blocks = rows / max(1, blockRows) + segments + (segments > 0 ? 2 : 1)
+    let sums = (groups?.count ?? 1) * (width / max(1, parts))
+    return [.reads("partials", blocks * width), .writes("out", sums)]
+      + (segments > 0 ? [.plan(rows: rows, segments: segments)] : [])
+  }
+}
+
+extension WeightGradientShape {
+  /// The bytes in which x and all dy are laid out for outer products.
+  package func workspaceBytes(tile: TileShape, precision: Precision) -> Int {
+    let columns = tile.padded(input) + outputs.map(tile.padded).reduce(0, +)
+    // Every segment may end on half an instruction's depth.
+    let deep = rows + (precision.depth - 1) * ((routing?.segments ?? 0) + 1)
+    return precision.panelElements(wide: columns, deep: deep) * precision.bytes
+  }
+
+  /// (x, dy…, workspace, dw…, plan?)
+  fileprivate func parameters(in plan: KernelPlan) -> [KernelParameter] {
+    let workspace = workspaceBytes(tile: plan.tile, precision: plan.precision)
+    return [.reads("x", rows * input)] + numbered("dy", outputs) { .reads($0, rows * $1) }
+      + [.buffer("workspace", .write, bytes: workspace)]
+      + numbered("dw", outputs) { .writes($0, routing.groupCount * $1 * input) }
+      + routing.plan(rows: rows)
+  }
+}
+
+/// Returns a parameter for each width, numbered from 1.
+private func numbered(
+  _ name: String, _ widths: [Int], _ make: (String, Int) -> KernelParameter
+) -> [KernelParameter] {
+  widths.enumerated().map { make("\(name)\($0.offset + 1)", $0.element) }
+}
+
+extension BlasShape {
+  /// (x, w…, y…, plan?)
+  fileprivate var linearParameters: [KernelParameter] {
+    [.reads("x", rows * input)]
+      + numbered("w", outputs) { .reads($0, routing.groupCount * $1 * input) }
+      + numbered("y", outputs) { .writes($0, rows * $1) } + routing.plan(rows: rows)
+  }
+
+  /// (dy1, w1, …, dx, plan?)
+  fileprivate var inputGradientParameters: [KernelParameter] {
+    let pairs = zip(
+      numbered("dy", outputs) { .reads($0, rows * $1) },
+      numbered("w", outputs) { .reads($0, routing.groupCount * $1 * input) })
+    return pairs.flatMap { [$0, $1] } + [.writes("dx", rows * input)] + routing.plan(rows: rows)
+  }
+
+  /// (x, dy…, dw…, plan?)
+  fileprivate var weightGradientParameters: [KernelParameter] {
+    [.reads("x", rows * input)] + numbered("dy", outputs) { .reads($0, rows * $1) }
+      + numbered("dw", outputs) { .writes($0, routing.groupCount * $1 * input) }
+      + routing.plan(rows: rows)
+  }
+}
+
+extension AttentionShape {
+  /// (q, k, v, o, lse, documents?, segments?), or with gradients
+  /// (q, k, v, o, lse, do, dq, dk, dv, documents?, segments?)
+  fileprivate func parameters(gradient: Bool) -> [KernelParameter] {
+    let rows = attention.batch * sequence
+    let query = rows * attention.heads * headWidth
+    let key = rows * attention.keyValueHeads * headWidth
+    let sums = rows * attention.heads
+    var list: [KernelParameter] = [.reads("q", query), .reads("k", key), .reads("v", key)]
+    if gradient {
+      list += [.reads("o", query), .reads("lse", sums), .reads("do", query)]
+      list += [.writes("dq", query), .writes("dk", key), .writes("dv", key)]
+    } else {
+      list += [.writes("o", query), .writes("lse", sums)]
+    }
+    if attention.hasDocuments { list.append(.reads("documents", rows)) }
+    if attention.hasSegments { list.append(.reads("segments", rows)) }
+    return list
+  }
+}
+
+extension HeadLossShape {
+  /// The bytes in which a chunk's logit gradients and rows are laid out for outer products.
+  package func workspaceBytes(tile: TileShape) -> Int {
+    4 * chunk * (2 * tile.padded(vocabulary) + tile.padded(width))
+  }
+
+  /// (x, w forward, targets, losses), or with gradients
+  /// (x, w forward, w backward, targets, dlosses, losses, dx, dw, workspace)
+  fileprivate func parameters(in plan: KernelPlan) -> [KernelParameter] {
+    let forward = plan.weightBytes(wide: vocabulary, deep: width)
+    var list: [KernelParameter] = [
+      .reads("x", rows * width), .buffer("w forward", .read, bytes: forward),
+    ]
+    guard hasGradient else {
+      return list + [.reads("targets", rows), .writes("losses", rows)]
+    }
+    let backward = plan.weightBytes(wide: width, deep: vocabulary)
+    list += [
+      .buffer("w backward", .read, bytes: backward), .reads("targets", rows),
+      .reads("dlosses", rows), .writes("losses", rows), .writes("dx", rows * width),
+      .writes("dw", vocabulary * width),
+      .buffer("workspace", .write, bytes: workspaceBytes(tile: plan.tile)),
+    ]
+    return list
+  }
+}
+
+extension BlockProgram {
+  /// `true` iff `value` is a weight that a matmul reads in packed form.
+  func isPacked(_ value: Int) -> Bool {
+    steps.contains { step in
+      step.op.traits.contains(.matmul) && step.op.weightPositions(step.operands.count).contains {
+        step.operands[$0] == value
+      }
+    }
+  }
+
+  /// Returns how many groups the weight `value` has: the most that a step asks for.
+  func groupCount(ofWeight value: Int) -> Int {
+    steps.lazy.filter { $0.operands.contains(value) }.map { $0.op.groups?.count ?? 1 }.max() ?? 1
+  }
+
+  /// The arguments, numbered as the program numbers them; none where it skips a number.
+  fileprivate func parameters(precision: Precision) -> [KernelParameter] {
+    var list: [(reads: Bool, writes: Bool, bytes: Int)] = []
+    func use(_ argument: Int, writes: Bool, _ bytes: Int) {
+      guard argument >= 0, argument < 1 << 16 else { return }
+      while list.count <= argument { list.append((false, false, 0)) }
+      if writes { list[argument].writes = true } else { list[argument].reads = true }
+      list[argument].bytes = max(list[argument].bytes, bytes)
+    }
+    if let plan {
+      let bytes = PlanLayout(tokens: rows, segments: plan.segments).bytes
+      use(plan.argument, writes: false, bytes)
+    }
+    for (index, value) in values.enumerated() {
+      switch value.source {
+      case .rows(let argument, _): use(argument, writes: false, 4 * rows * value.width)
+      case .weight(let argument):
+        let element = isPacked(index) ? precision.bytes : 4
+        use(argument, writes: false, element * value.width * groupCount(ofWeight: index))
+      case .scalar(let argument): use(argument, writes: false, 4)
+      case .constant, .step: break
+      }
+      if let store = value.store {
+        let count = isColumnSum(index) ? blockCount : rows
+        use(store.argument, writes: true, 4 * count * value.width)
+      }
+    }
+    return list.enumerated().map { index, use in
+      let access: Access = use.writes ? (use.reads ? .update : .write) : .read
+      return .buffer("a\(index)", access, bytes: use.bytes)
+    }
+  }
+
+  /// `true` iff `value` is a block's partial column sum.
+  func isColumnSum(_ value: Int) -> Bool {
+    steps.contains { step in
+      if case .columnSum = step.op { step.results.contains(value) } else { false }
+    }
+  }
+}
+
+extension Precision {
+  /// Bytes of one matmul operand element.
+  package var bytes: Int { self == .f32 ? 4 : 2 }
+
+  /// Elements of inner dimension that one multiply-add instruction takes together.
+  package var depth: Int { self == .f32 ? 1 : 2 }
+
+  /// Returns the elements of a packed operand, `deep` rounded up to whole instructions.
+  package func panelElements(wide: Int, deep: Int) -> Int {
+    wide * ((deep + depth - 1) / depth * depth)
+  }
+}

@@ -1,0 +1,122 @@
+// A kernel's definition as text: all of its shape, each kernel once.
+
+extension Kernel {
+  /// Returns the definition under `name`.
+  func lines(name: String) -> [String] {
+    guard case .block(let program) = self else {
+      let shape = shapeText
+      return ["kernel \(name)\(shape.isEmpty ? "" : " : \(shape)")"]
+    }
+    return ["kernel \(name) : \(program.headText)"] + program.valueLines + program.stepLines
+  }
+
+  /// The shape of a kernel that is no block program.
+  private var shapeText: String {
+    switch self {
+    case .block, .sync, .round, .squaredNorm, .clip, .adamW, .packForward, .packBackward: ""
+    case .columnSum(let sum):
+      "rows \(sum.rows) block_rows \(sum.blockRows) width \(sum.width) parts \(sum.parts) "
+        + "segments \(sum.segments)" + (sum.groups.map { " \($0.text)" } ?? "")
+    case .weightGradient(let shape):
+      "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
+    case .blasLinear(let shape), .blasInputGradient(let shape), .blasWeightGradient(let shape):
+      "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
+    case .attention(let shape): shape.text(of: .attention(shape.attention))
+    case .attentionGradient(let shape): shape.text(of: .attentionGradient(shape.attention))
+    case .embedGradient(let rows, let vocabulary, let width):
+      "rows \(rows) vocabulary \(vocabulary) width \(width)"
+    case .sum(let count): "count \(count)"
+    case .tokenWeights(let rows, let ranges):
+      "rows \(rows) ranges [\(ranges.map(rangeText).joined(separator: ", "))]"
+    case .headLoss(let shape):
+      "rows \(shape.rows) width \(shape.width) vocabulary \(shape.vocabulary) chunk \(shape.chunk)"
+        + (shape.hasGradient ? " gradient" : "")
+    case .route(let rows, let segments): "rows \(rows) segments \(segments)"
+    }
+  }
+}
+
+extension Groups {
+  fileprivate var text: String {
+    "groups [\(ofSegment.map(String.init).joined(separator: ", "))]"
+  }
+}
+
+extension KernelRouting? {
+  fileprivate var text: String { map { " segments \($0.segments) \($0.groups.text)" } ?? "" }
+}
+
+extension AttentionShape {
+  fileprivate func text(of op: Op) -> String {
+    let syntax = op.syntax
+    return (["sequence \(sequence)", "head_width \(headWidth)"] + syntax.attributes.map(\.text)
+      + syntax.labels)
+      .joined(separator: " ")
+  }
+}
+
+extension BlockProgram {
+  /// Rows, rows of a block, and the plan.
+  fileprivate var headText: String {
+    "rows \(rows) in blocks of \(blockRows)"
+      + (plan.map { ", plan a\($0.argument) of \($0.segments) segments" } ?? "")
+  }
+
+  /// The values that no step computes: arguments by their numbers and row accesses.
+  fileprivate var valueLines: [String] {
+    values.indices.compactMap { index in
+      let value = values[index]
+      let source: String
+      switch value.source {
+      case .rows(let argument, let access): source = "rows a\(argument)\(access.text)"
+      case .weight(let argument): source = "weight a\(argument)"
+      case .scalar(let argument): source = "scalar a\(argument)"
+      case .constant(let number): source = "constant \(number)"
+      case .step: return nil
+      }
+      return "  \(resultText(index)) = \(source)\(storeText(index))"
+    }
+  }
+
+  /// One line a step, as a node is written in IR text.
+  fileprivate var stepLines: [String] {
+    steps.map { step in
+      let results = step.results.map(resultText).joined(separator: ", ")
+      let stores = step.results.map(storeText).joined()
+      return "  \(results) = \(text(of: step))\(stores)"
+    }
+  }
+
+  private func text(of step: Step) -> String {
+    // The plan is no operand of a step.
+    let syntax = step.op.syntax
+    let labels = syntax.labels.filter { $0 != "by" }
+    let names = step.operands.map { "%\($0)" }
+    let labelled = min(labels.count, names.count)
+    var parts = [step.op.mnemonic]
+    if let literal = syntax.literal { parts.append(literal.text) }
+    if labelled < names.count { parts.append(names.dropLast(labelled).joined(separator: ", ")) }
+    for (label, name) in zip(labels, names.suffix(labelled)) { parts.append("\(label) \(name)") }
+    return (parts + syntax.attributes.map(\.text)).joined(separator: " ")
+  }
+
+  private func resultText(_ index: Int) -> String {
+    guard values.indices.contains(index) else { return "%\(index)" }
+    return "%\(index) : \(values[index].element.rawValue)[\(values[index].width)]"
+  }
+
+  private func storeText(_ index: Int) -> String {
+    guard values.indices.contains(index), let store = values[index].store else { return "" }
+    return " -> a\(store.argument)\(store.access.text)"
+  }
+}
+
+extension BlockProgram.RowAccess {
+  /// `[r]`, or `[plan r]` for the row that the plan says.
+  fileprivate var text: String {
+    switch self {
+    case .identity: "[r]"
+    case .routed: "[plan r]"
+    }
+  }
+}
