@@ -47,17 +47,23 @@ public struct Compiler {
   /// Returns the kernel plan of optimised functions.
   ///
   /// - Parameter functions: functions of `module` after the passes.
-  /// - Throws: `Diagnostics` if kernels cannot compute a function.
+  /// - Throws: `Diagnostics` if kernels cannot compute a function, `Diagnostic` if the plan is broken,
+  ///   which is a defect of motc.
   package func plan(_ functions: [Function], of module: Module) throws -> KernelPlan {
     let backend: MatmulBackend =
       options.disabled.contains(Switch.generatedMatmul.name) ? .blas : .generated
     var builder = PlanBuilder(
       module: module, tile: options.target.tile, precision: options.precision, backend: backend)
+    let refusals = functions.flatMap { planViolations(of: $0, in: module) }
+    if !refusals.isEmpty { throw Diagnostics(Array(refusals.prefix(20))) }
     for function in functions {
       builder = FunctionPlanner.plan(function, module: module, into: builder)
     }
     builder.planPack()
     if functions.contains(where: { $0.name == "gradients" }) { builder.planUpdate() }
+    if let violation = builder.plan.verify().first {
+      throw Diagnostic("motc's kernel plan is broken: \(violation.message)")
+    }
     return builder.plan
   }
 

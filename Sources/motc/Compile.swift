@@ -20,6 +20,7 @@ struct Compile: ParsableCommand {
     case graph
     case grad
     case opt
+    case plan
     case ll
     case asm
     case obj
@@ -88,15 +89,17 @@ struct Compile: ParsableCommand {
       module.functions = optimized
       return Array(module.text.utf8)
     }
-    return try backEnd(build, try build.plan(optimized), &summary)
+    let plan = try build.plan(optimized)
+    let calls = plan.entries.flatMap(\.calls)
+    summary.calls = calls.count
+    summary.kernels = Set(calls.map(\.kernel)).count
+    if emit == .plan { return Array(plan.text.utf8) }
+    return try backEnd(build, plan, &summary)
   }
 
   private func backEnd(
     _ build: Build, _ plan: KernelPlan, _ summary: inout Summary
   ) throws -> [UInt8] {
-    let calls = plan.entries.flatMap(\.calls)
-    summary.calls = calls.count
-    summary.kernels = Set(calls.map(\.kernel)).count
     let emitted = try build.emit(plan)
     guard emit == .ll else {
       return try CannotRun.unless {

@@ -194,7 +194,7 @@ extension FunctionPlanner {
     var operands: [Int] = []
     for (index, value) in data.enumerated() {
       guard weights.contains(index) else {
-        operands.append(number(value, to: &block))
+        operands.append(rowOperand(value, of: node, at: index, to: &block))
         continue
       }
       operands.append(weightOperand(node, value, to: &block))
@@ -204,6 +204,19 @@ extension FunctionPlanner {
       operands.append(rotaryTable(rotary, headWidth: width, to: &block))
     }
     return operands
+  }
+
+  /// Returns a row operand; a constant only as a number where every reader takes numbers.
+  private mutating func rowOperand(
+    _ value: ValueID, of node: Node, at index: Int, to block: inout BlockAssembly
+  ) -> Int {
+    guard index == 0, !node.op.isElementwise, case .constant = graph.definition(of: value).op,
+      graph.type(of: value).isRows
+    else { return number(value, to: &block) }
+    let argument = block.argument(buffer(value), .read)
+    return block.add(
+      .init(
+        width: shape(value).width, element: .f32, source: .rows(argument: argument, .identity)))
   }
 
   private mutating func weightOperand(

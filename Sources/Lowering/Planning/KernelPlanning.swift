@@ -126,7 +126,8 @@ extension FunctionPlanner {
     arguments += node.results.map { .buffer(place($0), .write) }
     if gradient {
       let workspace = builder.addTemporary(
-        bytes: headShape.workspaceBytes(tile: builder.plan.tile), label: "logit gradients of a chunk")
+        bytes: headShape.workspaceBytes(tile: builder.plan.tile),
+        label: "logit gradients of a chunk")
       arguments.append(.buffer(workspace, .write))
     }
     let flops = (gradient ? 6.0 : 2.0) * Double(rows) * Double(width) * Double(vocabulary)

@@ -89,18 +89,16 @@ extension KernelPlan {
   }
 
   private func argumentLines(of call: KernelCall) -> [String] {
-    let numbers = call.arguments.compactMap { argument in
-      if case .integer(let number) = argument { number } else { nil as Int? }
-    }
-    let parameters = call.kernel.parameters(in: self, numbers: numbers)
+    let parameters = call.kernel.parameters(in: self, numbers: call.numbers)
     return call.arguments.enumerated().map { index, argument in
       let name = index < parameters.count ? parameters[index].name : "?"
       switch argument {
-      case .integer(let number): return "          \(pad(name, 10)) = \(number)"
+      case .integer(let number): return "          \(pad(name, 10)) \(number)"
       case .buffer(let id, let access):
-        let known = buffers.indices.contains(id.index)
-        return "          \(pad(name, 10)) \(pad(access.rawValue, 6)) \(pad(place(id), 20)) "
-          + (known ? "\(lead("\(self[id].bytes)", 9)) bytes  \(quoted(self[id].label))" : "")
+        let size =
+          buffers.indices.contains(id.index)
+          ? "\(lead("\(self[id].bytes)", 9)) bytes  \(quoted(self[id].label))" : ""
+        return "          \(pad(name, 10)) \(pad(access.rawValue, 6)) \(pad(place(id), 20)) \(size)"
       }
     }
   }

@@ -238,9 +238,10 @@ extension BlockProgram {
   /// `true` iff `value` is a weight that a matmul reads in packed form.
   func isPacked(_ value: Int) -> Bool {
     steps.contains { step in
-      step.op.traits.contains(.matmul) && step.op.weightPositions(step.operands.count).contains {
-        step.operands[$0] == value
-      }
+      step.op.traits.contains(.matmul)
+        && step.op.weightPositions(step.operands.count).contains {
+          step.operands[$0] == value
+        }
     }
   }
 

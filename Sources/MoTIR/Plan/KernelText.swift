@@ -49,7 +49,8 @@ extension KernelRouting? {
 extension AttentionShape {
   fileprivate func text(of op: Op) -> String {
     let syntax = op.syntax
-    return (["sequence \(sequence)", "head_width \(headWidth)"] + syntax.attributes.map(\.text)
+    return
+      (["sequence \(sequence)", "head_width \(headWidth)"] + syntax.attributes.map(\.text)
       + syntax.labels)
       .joined(separator: " ")
   }
@@ -64,7 +65,7 @@ extension BlockProgram {
 
   /// The values that no step computes: arguments by their numbers and row accesses.
   fileprivate var valueLines: [String] {
-    values.indices.compactMap { index in
+    values.indices.flatMap { index -> [String] in
       let value = values[index]
       let source: String
       switch value.source {
@@ -72,18 +73,17 @@ extension BlockProgram {
       case .weight(let argument): source = "weight a\(argument)"
       case .scalar(let argument): source = "scalar a\(argument)"
       case .constant(let number): source = "constant \(number)"
-      case .step: return nil
+      case .step: return []
       }
-      return "  \(resultText(index)) = \(source)\(storeText(index))"
+      return ["  \(resultText(index)) = \(source)"] + storeLines([index])
     }
   }
 
   /// One line a step, as a node is written in IR text.
   fileprivate var stepLines: [String] {
-    steps.map { step in
+    steps.flatMap { step in
       let results = step.results.map(resultText).joined(separator: ", ")
-      let stores = step.results.map(storeText).joined()
-      return "  \(results) = \(text(of: step))\(stores)"
+      return ["  \(results) = \(text(of: step))"] + storeLines(step.results)
     }
   }
 
@@ -105,9 +105,12 @@ extension BlockProgram {
     return "%\(index) : \(values[index].element.rawValue)[\(values[index].width)]"
   }
 
-  private func storeText(_ index: Int) -> String {
-    guard values.indices.contains(index), let store = values[index].store else { return "" }
-    return " -> a\(store.argument)\(store.access.text)"
+  /// The lines that say where `results` are kept.
+  private func storeLines(_ results: [Int]) -> [String] {
+    results.compactMap { index in
+      guard values.indices.contains(index), let store = values[index].store else { return nil }
+      return "  a\(store.argument)\(store.access.text) = %\(index)"
+    }
   }
 }
 

@@ -1,0 +1,184 @@
+internal import MoTIR
+
+// What kernels ask of a function beyond the rules of the graph. IR text may say more than kernels
+// compute; what they cannot is refused here, before any of it is planned:
+// 1. A function's name is a symbol, and not that of an entry that every plan has.
+// 2. Outputs are of f32. An output `grad.PARAMETER` has its parameter's type and is of `gradients`.
+// 3. Matrices of matmuls are parameters, one matrix or one a group.
+// 4. Indices are bounded: they come from an input whose checked values are below what they index.
+// 5. An input by plan takes the plan of the batch: the input or the route of `modality`.
+
+/// Returns why `function` cannot be planned; nothing if it can.
+func planViolations(of function: Function, in module: Module) -> [Diagnostic] {
+  PlanRules(function: function, module: module).violations
+}
+
+private struct PlanRules {
+  let function: Function
+  let module: Module
+  var graph: Graph { function.graph }
+
+  var violations: [Diagnostic] {
+    nameViolations + graph.outputs.flatMap(violations(of:)) + graph.nodes.flatMap(violations(of:))
+  }
+
+  // MARK: Names and outputs
+
+  private var nameViolations: [Diagnostic] {
+    let name = function.name
+    if ["update", "pack"].contains(name) {
+      return [
+        Diagnostic(
+          "a function is called `@\(name)`, as the entry that every compiled model has",
+          suggestion: "give it another name")
+      ]
+    }
+    if name.utf8.contains(0) {
+      return [Diagnostic("a function's name holds a NUL", suggestion: "give it another name")]
+    }
+    return []
+  }
+
+  private func violations(of output: Graph.Output) -> [Diagnostic] {
+    let type = graph.type(of: output.value)
+    let place = graph.definition(of: output.value).location
+    guard type.element == .f32 else {
+      return [
+        Diagnostic(
+          "output \"\(output.name)\" of `@\(function.name)` is \(type), and outputs are f32",
+          at: place, suggestion: "leave it out")
+      ]
+    }
+    guard output.name.hasPrefix("grad."),
+      let parameter = module.parameter(String(output.name.dropFirst(5)))
+    else { return [] }
+    if function.name != "gradients" {
+      return [
+        Diagnostic(
+          "`@\(function.name)` returns \"\(output.name)\", which `@gradients` alone may", at: place,
+          suggestion: "give the output another name")
+      ]
+    }
+    if type != parameter.type {
+      return [
+        Diagnostic(
+          "\"\(output.name)\" is \(type), and the parameter is \(parameter.type)", at: place,
+          suggestion: "give the output another name")
+      ]
+    }
+    return []
+  }
+
+  // MARK: Nodes
+
+  private func violations(of node: Node) -> [Diagnostic] {
+    switch node.op {
+    case .linear, .linearInputGradient: matrixViolations(node)
+    case .headLoss, .headLossGradient:
+      matrixViolations(node)
+        + indexViolations(
+          node, node.operands[2], below: leadingDimension(node.operands[1]), allowsNegative: true)
+    case .crossEntropy, .crossEntropyGradient:
+      indexViolations(
+        node, node.operands[1], below: graph.type(of: node.operands[0]).width ?? 0,
+        allowsNegative: true)
+    case .embed:
+      indexViolations(
+        node, node.operands[0], below: leadingDimension(node.operands[1]), allowsNegative: false)
+    case .embedGradient(let vocabulary):
+      indexViolations(node, node.operands[0], below: vocabulary, allowsNegative: false)
+    case .rotary:
+      indexViolations(
+        node, node.operands[1], below: rotaryPositions(sequence: module.sequence),
+        allowsNegative: false)
+    case .input: planViolations(node)
+    case .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient, .norm,
+      .normGradient, .channelMultiply, .channelAdd, .columnSum, .attention, .attentionGradient,
+      .unary, .binary, .rowSum, .sum, .tokenWeights:
+      []
+    }
+  }
+
+  private func leadingDimension(_ value: ValueID) -> Int {
+    if case .tensor(_, let shape) = graph.type(of: value) { shape.first ?? 0 } else { 0 }
+  }
+
+  private func matrixViolations(_ node: Node) -> [Diagnostic] {
+    let data = node.operands.count - (node.op.groups == nil ? 0 : 1)
+    return node.op.weightPositions(data).compactMap { position in
+      let value = node.operands[position]
+      guard case .parameter(let name) = graph.definition(of: value).op else {
+        return Diagnostic(
+          "\(node.op.mnemonic) takes a \(graph.type(of: value)) that is computed as its weight; "
+            + "matrices are parameters", at: node.location,
+          suggestion: "make the weight a parameter of the module")
+      }
+      let declared = module.parameter(name)
+      let isGrouped = node.op.groups != nil
+      if declared?.shape.count == 2, (declared?.groups != nil) == isGrouped { return nil }
+      return Diagnostic(
+        "\(node.op.mnemonic) takes `@\(name)` as \(isGrouped ? "one matrix a group" : "one matrix"), "
+          + "and it is declared as something else", at: node.location,
+        suggestion: isGrouped
+          ? "declare it as f32[out, in] by its modalities" : "declare it as f32[out, in]")
+    }
+  }
+
+  // MARK: Indices and plans
+
+  private func indexViolations(
+    _ node: Node, _ index: ValueID, below count: Int, allowsNegative: Bool
+  ) -> [Diagnostic] {
+    let vocabulary = max(1, module.modalities.map(\.vocabulary.upperBound).max() ?? 1)
+    let bound: Int?
+    let name = inputName(index)
+    switch name {
+    case "tokens": bound = vocabulary
+    case "positions": bound = rotaryPositions(sequence: module.sequence)
+    case "targets": bound = allowsNegative ? vocabulary : nil
+    case "modality": bound = allowsNegative ? max(1, module.modalities.count) : nil
+    default: bound = nil
+    }
+    if let bound, bound <= count { return [] }
+    let values = bound.map { "are below \($0)" } ?? "may be anything"
+    return [
+      Diagnostic(
+        "\(node.op.mnemonic) looks up one of \(count) by \"\(name ?? "?")\", whose values \(values)",
+        at: node.location,
+        suggestion: "look up by an input whose values are all below \(count)")
+    ]
+  }
+
+  /// Returns the input whose rows, in any order, `value` holds.
+  private func inputName(_ value: ValueID) -> String? {
+    var value = value
+    while true {
+      let node = graph.definition(of: value)
+      switch node.op {
+      case .input(let name): return name
+      case .gather, .scatter: value = node.operands[0]
+      default: return nil
+      }
+    }
+  }
+
+  private func planViolations(_ node: Node) -> [Diagnostic] {
+    guard var plan = node.operands.first else { return [] }
+    while case .sync = graph.definition(of: plan).op {
+      plan = graph.definition(of: plan).operands[0]
+    }
+    let source = graph.definition(of: plan)
+    if case .input = source.op { return [] }
+    if case .route = source.op,
+      graph.definition(of: source.operands[0]).op == .input("modality"),
+      graph.type(of: source.operands[0]).order == .sequence
+    {
+      return []
+    }
+    return [
+      Diagnostic(
+        "an input is taken by a plan that is not the batch's", at: node.location,
+        suggestion: "take it by the input \"plan\" or by the route of \"modality\"")
+    ]
+  }
+}
