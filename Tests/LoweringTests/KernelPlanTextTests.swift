@@ -25,6 +25,27 @@ import Testing
       """)
   }
 
+  @Test func documentationShowsTheGolden() throws {
+    let lines = try Planned.make(Planned.small(), "loss").text
+      .split(separator: "\n", omittingEmptySubsequences: false)
+    let kernel = try #require(lines.firstIndex { $0.hasPrefix("kernel linear_and_3 ") })
+    let call = try #require(lines.lastIndex { $0.contains("| linear_and_3 ") })
+    let example =
+      lines[kernel...].prefix { !$0.isEmpty } + [""]
+      + lines[call...].prefix { $0 == lines[call] || $0.hasPrefix("          ") }
+    let file = Self.root.appending(path: "docs/kernel-plan.md")
+    let page = try String(contentsOf: file, encoding: .utf8)
+    let parts = page.split(separator: "```\n", maxSplits: 2, omittingEmptySubsequences: false)
+    try #require(parts.count == 3)
+    let fresh = "\(parts[0])```\n\(example.joined(separator: "\n"))\n```\n\(parts[2])"
+    if ProcessInfo.processInfo.environment["MOTC_BLESS"] == "1" {
+      return try fresh.write(to: file, atomically: true, encoding: .utf8)
+    }
+    #expect(
+      (page == fresh) as Bool,
+      "docs/kernel-plan.md is stale: MOTC_BLESS=1 swift test --filter KernelPlanTextTests")
+  }
+
   @Test func equalPlansHaveEqualTexts() throws {
     for fused in [true, false] {
       let plans = try (0..<2).map { _ in try Planned.make(Planned.small(), fused: fused) }
