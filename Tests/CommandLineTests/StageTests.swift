@@ -6,7 +6,8 @@ import Testing
 @Suite struct StageTests {
   @Test(arguments: [
     ("graph", "func @loss"), ("grad", "func @gradients"), ("opt", " in #0"),
-    ("ll", "define void @motc_gradients"), ("asm", "motc_gradients:"),
+    ("plan", "entry \"gradients\""), ("ll", "define void @motc_gradients"),
+    ("asm", "motc_gradients:"),
   ])
   func stages(stage: String, part: String) throws {
     let result = try Motc()("compile", "model.motir", "--emit", stage)
