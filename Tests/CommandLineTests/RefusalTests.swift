@@ -21,7 +21,7 @@ import Testing
     ("tokens", Int32(22), "22 at [0, 1]"), ("tokens", -1, "-1 at [0, 1]"),
     ("modality", 2, "2 at [0, 1]"), ("modality", -2, "-2 at [0, 1]"),
     ("targets", 99, "99 at [0, 1]"), ("positions", -1, "-1 at [0, 1]"),
-    ("positions", 5000, "beyond the rotary table's 4096 positions"),
+    ("positions", 5000, "5000 at [0, 1]"),
   ])
   func valuesOutOfRange(name: String, value: Int32, message: String) throws {
     let motc = try prepared()

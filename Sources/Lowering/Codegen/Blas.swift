@@ -41,7 +41,7 @@ extension CodeGenerator {
   }
 
   /// (x, w…, y…, plan?)
-  func emitBlasLinear(_ shape: BlasShape, _ frame: KernelFrame) {
+  func emitBlasLinear(_ shape: LinearShape, _ frame: KernelFrame) {
     let count = shape.outputs.count
     forEachSlice(shape, planArgument: 1 + 2 * count, frame) { first, rows, group in
       for (index, width) in shape.outputs.enumerated() {
@@ -62,7 +62,7 @@ extension CodeGenerator {
   }
 
   /// (dy1, w1, …, dx, plan?)
-  func emitBlasInputGradient(_ shape: BlasShape, _ frame: KernelFrame) {
+  func emitBlasInputGradient(_ shape: LinearShape, _ frame: KernelFrame) {
     let dx = frame.arguments[2 * shape.outputs.count]
     forEachSlice(shape, planArgument: 2 * shape.outputs.count + 1, frame) { first, rows, group in
       for (index, width) in shape.outputs.enumerated() {
@@ -80,7 +80,7 @@ extension CodeGenerator {
   }
 
   /// (x, dy…, dw…, plan?): each thread takes its share of dw's rows.
-  func emitBlasWeightGradient(_ shape: BlasShape, _ frame: KernelFrame) {
+  func emitBlasWeightGradient(_ shape: LinearShape, _ frame: KernelFrame) {
     let count = shape.outputs.count
     let groups = shape.routing?.groups.ofSegment ?? [0]
     let ranges = segmentRanges(shape, planArgument: 1 + 2 * count, frame)
@@ -109,7 +109,7 @@ extension CodeGenerator {
   }
 
   private func segmentRanges(
-    _ shape: BlasShape, planArgument: Int, _ frame: KernelFrame
+    _ shape: LinearShape, planArgument: Int, _ frame: KernelFrame
   ) -> [(start: IRValue, end: IRValue)] {
     guard let routing = shape.routing else { return [(ir.int(0), ir.int(shape.rows))] }
     let plan = frame.arguments[planArgument]
@@ -120,7 +120,7 @@ extension CodeGenerator {
 
   /// Emits `body` for this thread's slice of each segment, and `rest` for its slice of the other rows.
   private func forEachSlice(
-    _ shape: BlasShape, planArgument: Int, _ frame: KernelFrame,
+    _ shape: LinearShape, planArgument: Int, _ frame: KernelFrame,
     _ body: (_ first: IRValue, _ rows: IRValue, _ group: Int) -> Void,
     rest: (_ first: IRValue, _ rows: IRValue) -> Void
   ) {

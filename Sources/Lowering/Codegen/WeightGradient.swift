@@ -7,7 +7,7 @@ internal import MoTIR
 // the inner loop reads whole vectors; then every thread takes its share of each dw's rows.
 extension CodeGenerator {
   /// (x, dy…, workspace, dw…, plan?)
-  func emitWeightGradient(_ shape: WeightGradientShape, _ frame: KernelFrame) {
+  func emitWeightGradient(_ shape: LinearShape, _ frame: KernelFrame) {
     let count = shape.outputs.count
     let plan = shape.routing.map { (frame.arguments[2 + 2 * count], $0.segments) }
     let depth = self.plan.precision.depth

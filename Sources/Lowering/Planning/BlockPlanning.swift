@@ -247,13 +247,10 @@ extension FunctionPlanner {
   private mutating func rotaryTable(
     _ rotary: Rotary, headWidth: Int, to block: inout BlockAssembly
   ) -> Int {
-    let positions = rotaryPositions(sequence: module.sequence)
+    let positions = module.positionLimit
     let bytes = 4 * positions * headWidth
     let table = builder.constant(
       .rotary(positions: positions, headWidth: headWidth, base: rotary.base), bytes: bytes)
     return weight(table, width: positions * headWidth, to: &block)
   }
 }
-
-/// Returns how many positions rotary tables have: inputs beyond are refused before a step.
-package func rotaryPositions(sequence: Int) -> Int { max(4096, sequence) }

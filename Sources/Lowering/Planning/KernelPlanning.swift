@@ -11,12 +11,12 @@ extension FunctionPlanner {
     if case .linear = node.op {
       (input, outputs) = (width, node.results.map { shape($0).width })
       kernel = .blasLinear(
-        BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
+        LinearShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
     } else {
       input = shape(node.results[0]).width
       outputs = stride(from: 0, to: data.count, by: 2).map { shape(data[$0]).width }
       kernel = .blasInputGradient(
-        BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
+        LinearShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
     }
     let arguments =
       data.map { KernelArgument.buffer(matmulOperand($0), .read) }
@@ -45,12 +45,12 @@ extension FunctionPlanner {
     let writes = node.results.map { KernelArgument.buffer(place($0), .write) }
     let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
     if builder.plan.backend == .blas {
-      let blas = BlasShape(rows: rows, input: input, outputs: outputs, routing: routing(node))
+      let blas = LinearShape(rows: rows, input: input, outputs: outputs, routing: routing(node))
       return call(
         .blasWeightGradient(blas), reads + writes + planArgument(node), flops: flops,
         nodes: [definition(node)])
     }
-    let gradient = WeightGradientShape(
+    let gradient = LinearShape(
       rows: rows, input: input, outputs: outputs, routing: routing(node))
     let workspace = builder.addTemporary(
       bytes: gradient.workspaceBytes(tile: builder.plan.tile, precision: builder.plan.precision),

@@ -89,7 +89,7 @@ private struct PlanRules {
       indexViolations(node, node.operands[0], below: vocabulary, allowsNegative: false)
     case .rotary:
       indexViolations(
-        node, node.operands[1], below: rotaryPositions(sequence: module.sequence),
+        node, node.operands[1], below: module.positionLimit,
         allowsNegative: false)
     case .input: planViolations(node)
     case .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient, .norm,
@@ -134,7 +134,7 @@ private struct PlanRules {
     let name = inputName(index)
     switch name {
     case "tokens": bound = vocabulary
-    case "positions": bound = rotaryPositions(sequence: module.sequence)
+    case "positions": bound = module.positionLimit
     case "targets": bound = allowsNegative ? vocabulary : nil
     case "modality": bound = allowsNegative ? max(1, module.modalities.count) : nil
     default: bound = nil

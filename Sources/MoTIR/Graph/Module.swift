@@ -138,6 +138,9 @@ public struct Module: Hashable, Sendable {
   /// Tokens in a batch.
   public var tokens: Int { batch * sequence }
 
+  /// How many positions there are: rotary tables have a row for each, and inputs beyond are refused.
+  public var positionLimit: Int { max(4096, sequence) }
+
   /// Returns the function called `name`, or `nil` if the module has none.
   public func function(_ name: String) -> Function? { functions.first { $0.name == name } }
 

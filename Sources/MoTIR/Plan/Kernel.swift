@@ -7,7 +7,7 @@ public enum Kernel: Hashable, Sendable {
   /// (partials, out, plan?): adds up the partial column sums of a block program's blocks.
   case columnSum(ColumnSumShape)
   /// (x, dy…, workspace, dw…, plan?)
-  case weightGradient(WeightGradientShape)
+  case weightGradient(LinearShape)
   /// (q, k, v, o, lse, documents?, segments?)
   case attention(AttentionShape)
   /// (q, k, v, o, lse, do, dq, dk, dv, documents?, segments?)
@@ -26,11 +26,11 @@ public enum Kernel: Hashable, Sendable {
   /// (plan): one thread counts it while the others wait.
   case sync
   /// (x, w…, y…, plan?): OpenBLAS forward.
-  case blasLinear(BlasShape)
+  case blasLinear(LinearShape)
   /// (dy1, w1, …, dx, plan?): OpenBLAS input gradient.
-  case blasInputGradient(BlasShape)
+  case blasInputGradient(LinearShape)
   /// (x, dy…, dw…, plan?): OpenBLAS weight gradient.
-  case blasWeightGradient(BlasShape)
+  case blasWeightGradient(LinearShape)
   /// (x, out, count): x rounded to bf16 and kept in f32, for the unfused mode's reduced precision.
   case round
   /// (gradients, partials, count): sums of squares of fixed chunks.
@@ -87,28 +87,8 @@ public struct ColumnSumShape: Hashable, Sendable {
   }
 }
 
-/// The shape of a weight gradient.
-public struct WeightGradientShape: Hashable, Sendable {
-  /// T
-  public let rows: Int
-  /// D, the width of x.
-  public let input: Int
-  /// N of each output gradient.
-  public let outputs: [Int]
-  /// Who takes which weight; `nil` for a tied one.
-  public let routing: KernelRouting?
-
-  /// Creates a shape.
-  public init(rows: Int, input: Int, outputs: [Int], routing: KernelRouting?) {
-    self.rows = rows
-    self.input = input
-    self.outputs = outputs
-    self.routing = routing
-  }
-}
-
-/// The shape of a linear map that OpenBLAS computes.
-public struct BlasShape: Hashable, Sendable {
+/// The shape of a linear map, or of one of its gradients.
+public struct LinearShape: Hashable, Sendable {
   /// T
   public let rows: Int
   /// D, the width of x.

@@ -136,7 +136,7 @@ extension ColumnSumShape {
   }
 }
 
-extension WeightGradientShape {
+extension LinearShape {
   /// The bytes in which x and all dy are laid out for outer products.
   package func workspaceBytes(tile: TileShape, precision: Precision) -> Int {
     let columns = tile.padded(input) + outputs.map(tile.padded).reduce(0, +)
@@ -145,24 +145,6 @@ extension WeightGradientShape {
     return precision.panelElements(wide: columns, deep: deep) * precision.bytes
   }
 
-  /// (x, dy…, workspace, dw…, plan?)
-  fileprivate func parameters(in plan: KernelPlan) -> [KernelParameter] {
-    let workspace = workspaceBytes(tile: plan.tile, precision: plan.precision)
-    return [.reads("x", rows * input)] + numbered("dy", outputs) { .reads($0, rows * $1) }
-      + [.buffer("workspace", .write, bytes: workspace)]
-      + numbered("dw", outputs) { .writes($0, routing.groupCount * $1 * input) }
-      + routing.plan(rows: rows)
-  }
-}
-
-/// Returns a parameter for each width, numbered from 1.
-private func numbered(
-  _ name: String, _ widths: [Int], _ make: (String, Int) -> KernelParameter
-) -> [KernelParameter] {
-  widths.enumerated().map { make("\(name)\($0.offset + 1)", $0.element) }
-}
-
-extension BlasShape {
   /// (x, w…, y…, plan?)
   fileprivate var linearParameters: [KernelParameter] {
     [.reads("x", rows * input)]
@@ -184,6 +166,22 @@ extension BlasShape {
       + numbered("dw", outputs) { .writes($0, routing.groupCount * $1 * input) }
       + routing.plan(rows: rows)
   }
+
+  /// (x, dy…, workspace, dw…, plan?)
+  fileprivate func parameters(in plan: KernelPlan) -> [KernelParameter] {
+    let workspace = workspaceBytes(tile: plan.tile, precision: plan.precision)
+    return [.reads("x", rows * input)] + numbered("dy", outputs) { .reads($0, rows * $1) }
+      + [.buffer("workspace", .write, bytes: workspace)]
+      + numbered("dw", outputs) { .writes($0, routing.groupCount * $1 * input) }
+      + routing.plan(rows: rows)
+  }
+}
+
+/// Returns a parameter for each width, numbered from 1.
+private func numbered(
+  _ name: String, _ widths: [Int], _ make: (String, Int) -> KernelParameter
+) -> [KernelParameter] {
+  widths.enumerated().map { make("\(name)\($0.offset + 1)", $0.element) }
 }
 
 extension AttentionShape {

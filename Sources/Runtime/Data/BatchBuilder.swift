@@ -4,9 +4,6 @@ package import MoTIR
 ///
 /// B sequences of S tokens, T = B · S, K modalities.
 package struct BatchBuilder: Sendable {
-  /// Positions lie below this.
-  package static let positionLimit = 1 << 20
-
   let module: Module
   /// Ids of the embedding and of the logits: all below the last modality's end.
   let vocabulary: Int

@@ -68,7 +68,7 @@ extension BatchBuilder {
     problems += check("modality", rows.modality, modalities, note: "-1 is padding")
     problems += check(
       "targets", rows.targets, ids, besides: Int(Batch.ignored), note: "-100 is ignored")
-    problems += check("positions", rows.positions, 0...(Self.positionLimit - 1))
+    problems += check("positions", rows.positions, 0...(module.positionLimit - 1))
     problems += check("documents", rows.documents, any)
     problems += check("segments", rows.segments, 0...Int(Int32.max), note: "0 is causal")
     problems += checkMask(rows)
