@@ -9,8 +9,6 @@ package final class IRBuilder {
   let module: LLVMModuleRef
   let builder: LLVMBuilderRef
   private var current: LLVMValueRef?
-  /// The names of the functions defined so far, in order.
-  package private(set) var definedNames: [String] = []
 
   /// Creates an empty module called `name`.
   package init(name: String) {
@@ -27,15 +25,25 @@ package final class IRBuilder {
 
   // MARK: Types
 
+  /// A boolean.
   package var i1: IRType { IRType(LLVMInt1TypeInContext(context)) }
+  /// A byte.
   package var i8: IRType { IRType(LLVMInt8TypeInContext(context)) }
+  /// A 16-bit integer, signed or not as instructions say.
   package var i16: IRType { IRType(LLVMInt16TypeInContext(context)) }
+  /// A 32-bit integer.
   package var i32: IRType { IRType(LLVMInt32TypeInContext(context)) }
+  /// A 64-bit integer.
   package var i64: IRType { IRType(LLVMInt64TypeInContext(context)) }
+  /// A float of 32 bits.
   package var f32: IRType { IRType(LLVMFloatTypeInContext(context)) }
+  /// A float of 64 bits.
   package var f64: IRType { IRType(LLVMDoubleTypeInContext(context)) }
+  /// A float of 16 bits, 8 of them exponent.
   package var bf16: IRType { IRType(LLVMBFloatTypeInContext(context)) }
+  /// An address.
   package var pointer: IRType { IRType(LLVMPointerTypeInContext(context, 0)) }
+  /// The result of a function that returns nothing.
   package var void: IRType { IRType(LLVMVoidTypeInContext(context)) }
 
   /// Returns the type of `lanes` values of `type`.
@@ -104,7 +112,8 @@ package final class IRBuilder {
 
   // MARK: Functions
 
-  /// Declares a function that is defined elsewhere.
+  /// Declares a function that is defined elsewhere: the one already declared or defined under `name`,
+  /// if there is one.
   package func declare(
     _ name: String, _ parameters: [IRType], returns result: IRType, variadic: Bool = false
   ) -> IRFunction {
@@ -119,13 +128,15 @@ package final class IRBuilder {
 
   /// Defines a function; `body` emits its instructions and ends with a return.
   ///
-  /// - Parameter attributes: LLVM's names of string-free function attributes, such as `noinline`.
+  /// - Parameters:
+  ///   - exported: whether other objects may call it; nobody but this module can otherwise.
+  ///   - attributes: LLVM's names of function attributes without a value, such as `noinline`.
+  ///   - target: function attributes with a value, such as `target-cpu`.
   package func define(
-    _ name: String, _ parameters: [IRType], returns result: IRType, exported: Bool = true,
+    _ name: String, _ parameters: [IRType], returns result: IRType, exported: Bool = false,
     attributes: [String] = [], target: [(String, String)] = [], _ body: ([IRValue]) -> Void
   ) -> IRFunction {
     let function = declare(name, parameters, returns: result)
-    definedNames.append(name)
     LLVMSetLinkage(function.ref, exported ? LLVMExternalLinkage : LLVMInternalLinkage)
     for attribute in attributes + ["nounwind"] {
       let kind = LLVMGetEnumAttributeKindForName(attribute, attribute.utf8.count)
@@ -144,16 +155,6 @@ package final class IRBuilder {
     current = outer
     if let position { LLVMPositionBuilderAtEnd(builder, position) }
     return function
-  }
-
-  /// Promises that the pointer parameters of `function` do not alias.
-  package func markNoAlias(_ function: IRFunction, parameters: Range<Int>) {
-    let name = "noalias"
-    let kind = LLVMGetEnumAttributeKindForName(name, name.utf8.count)
-    for index in parameters {
-      let reference = LLVMCreateEnumAttribute(context, kind, 0)
-      LLVMAddAttributeAtIndex(function.ref, LLVMAttributeIndex(index + 1), reference)
-    }
   }
 
   /// Emits a call.

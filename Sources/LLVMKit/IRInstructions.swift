@@ -5,39 +5,57 @@ internal import CLLVM
 extension IRBuilder {
   // MARK: Integers
 
+  /// Adds integers; an overflow wraps around.
   package func add(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildAdd(builder, a.ref, b.ref, ""))
   }
+
+  /// Subtracts integers; an overflow wraps around.
   package func sub(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildSub(builder, a.ref, b.ref, ""))
   }
+
+  /// Multiplies integers; an overflow wraps around.
   package func mul(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildMul(builder, a.ref, b.ref, ""))
   }
+
+  /// Divides unsigned integers, rounding down.
   package func udiv(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildUDiv(builder, a.ref, b.ref, ""))
   }
+
+  /// Returns the remainder of unsigned integers.
   package func urem(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildURem(builder, a.ref, b.ref, ""))
   }
+
+  /// Combines the bits of two integers by “and”.
   package func and(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildAnd(builder, a.ref, b.ref, ""))
   }
+
+  /// Combines the bits of two integers by “or”.
   package func or(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildOr(builder, a.ref, b.ref, ""))
   }
+
+  /// Shifts bits to the left; zeros come in.
   package func shiftLeft(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildShl(builder, a.ref, b.ref, ""))
   }
+
+  /// Shifts bits to the right; zeros come in.
   package func shiftRight(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildLShr(builder, a.ref, b.ref, ""))
   }
 
+  /// Shifts bits to the right; copies of the sign come in.
   package func shiftRightArithmetic(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildAShr(builder, a.ref, b.ref, ""))
   }
 
-  /// The comparisons in use.
+  /// How two numbers are compared.
   package enum Comparison {
     case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
   }
@@ -56,27 +74,40 @@ extension IRBuilder {
     return IRValue(LLVMBuildICmp(builder, predicate, a.ref, b.ref, ""))
   }
 
+  /// Returns the smaller of two signed integers.
   package func min(_ a: IRValue, _ b: IRValue) -> IRValue { select(compare(.less, a, b), a, b) }
+
+  /// Returns the larger of two signed integers.
   package func max(_ a: IRValue, _ b: IRValue) -> IRValue { select(compare(.less, a, b), b, a) }
 
+  /// Returns `a` where `condition` is true and `b` where it is false, lane by lane for vectors.
   package func select(_ condition: IRValue, _ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildSelect(builder, condition.ref, a.ref, b.ref, ""))
   }
 
   // MARK: Floating point
 
+  /// Adds floating-point numbers.
   package func fadd(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildFAdd(builder, a.ref, b.ref, ""))
   }
+
+  /// Subtracts floating-point numbers.
   package func fsub(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildFSub(builder, a.ref, b.ref, ""))
   }
+
+  /// Multiplies floating-point numbers.
   package func fmul(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildFMul(builder, a.ref, b.ref, ""))
   }
+
+  /// Divides floating-point numbers.
   package func fdiv(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildFDiv(builder, a.ref, b.ref, ""))
   }
+
+  /// Turns the sign of a floating-point number.
   package func fneg(_ a: IRValue) -> IRValue { IRValue(LLVMBuildFNeg(builder, a.ref, "")) }
 
   /// a · b + c, fused where the target has the instruction.
@@ -98,37 +129,49 @@ extension IRBuilder {
     return IRValue(LLVMBuildFCmp(builder, predicate, a.ref, b.ref, ""))
   }
 
+  /// Returns the larger of two floating-point numbers, and `b` if one of them is NaN.
   package func fmax(_ a: IRValue, _ b: IRValue) -> IRValue {
     select(fcompare(.greater, a, b), a, b)
   }
-  package func fmin(_ a: IRValue, _ b: IRValue) -> IRValue { select(fcompare(.less, a, b), a, b) }
+
+  /// Returns the square root, correctly rounded.
   package func sqrt(_ a: IRValue) -> IRValue {
     intrinsic("llvm.sqrt", overloads: [a.type], [a])
   }
 
   // MARK: Conversions
 
+  /// Reads the bits of `a` as a value of `type`, which is as wide.
   package func bitcast(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildBitCast(builder, a.ref, type.ref, ""))
   }
+
+  /// Widens a signed integer.
   package func signExtend(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildSExt(builder, a.ref, type.ref, ""))
   }
+
+  /// Widens an unsigned integer.
   package func zeroExtend(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildZExt(builder, a.ref, type.ref, ""))
   }
+
+  /// Keeps the low bits of an integer.
   package func truncate(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildTrunc(builder, a.ref, type.ref, ""))
   }
+
+  /// Converts a signed integer to floating point.
   package func signedToFloat(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildSIToFP(builder, a.ref, type.ref, ""))
   }
-  package func floatToSigned(_ a: IRValue, _ type: IRType) -> IRValue {
-    IRValue(LLVMBuildFPToSI(builder, a.ref, type.ref, ""))
-  }
+
+  /// Widens a floating-point number.
   package func floatExtend(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildFPExt(builder, a.ref, type.ref, ""))
   }
+
+  /// Rounds a floating-point number to a narrower type.
   package func floatTruncate(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildFPTrunc(builder, a.ref, type.ref, ""))
   }
@@ -141,14 +184,14 @@ extension IRBuilder {
     return IRValue(LLVMBuildInBoundsGEP2(builder, type.ref, base.ref, &indices, 1, ""))
   }
 
-  /// Loads a `type` from `address`, aligned to one lane.
+  /// Loads a `type` from `address`, which is a multiple of `align`: of one f32 unless told.
   package func load(_ type: IRType, _ address: IRValue, align: Int = 4) -> IRValue {
     let value = LLVMBuildLoad2(builder, type.ref, address.ref, "")
     LLVMSetAlignment(value, UInt32(align))
     return IRValue(value)
   }
 
-  /// Stores `value` to `address`, aligned to one lane.
+  /// Stores `value` to `address`, which is a multiple of `align`: of one f32 unless told.
   package func store(_ value: IRValue, _ address: IRValue, align: Int = 4) {
     LLVMSetAlignment(LLVMBuildStore(builder, value.ref, address.ref), UInt32(align))
   }

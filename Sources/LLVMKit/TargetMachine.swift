@@ -72,17 +72,6 @@ extension IRBuilder {
     LLVMDisposeTargetData(layout)
   }
 
-  /// Runs LLVM passes over the module, in the syntax of `opt -passes=`.
-  ///
-  /// - Throws: `LLVMError` if a pass is unknown.
-  package func optimize(_ passes: String, for cpu: TargetCPU) throws(LLVMError) {
-    let machine = try makeMachine(cpu)
-    defer { LLVMDisposeTargetMachine(machine) }
-    let options = LLVMCreatePassBuilderOptions()
-    defer { LLVMDisposePassBuilderOptions(options) }
-    try check(LLVMRunPasses(module, passes, machine, options))
-  }
-
   /// Returns the module as an object file, or as assembly text.
   ///
   /// - Throws: `LLVMError` if code generation fails.
@@ -102,10 +91,7 @@ extension IRBuilder {
   }
 
   private func makeMachine(_ cpu: TargetCPU) throws(LLVMError) -> LLVMTargetMachineRef {
-    LLVMInitializeX86TargetInfo()
-    LLVMInitializeX86Target()
-    LLVMInitializeX86TargetMC()
-    LLVMInitializeX86AsmPrinter()
+    guard NativeTarget.isAvailable else { throw LLVMError("this machine is not a known target") }
     var target: LLVMTargetRef?
     var message: UnsafeMutablePointer<CChar>?
     guard LLVMGetTargetFromTriple(cpu.triple, &target, &message) == 0 else {

@@ -88,9 +88,6 @@ package struct EmittedModule {
   /// Bytes of scratch memory that each thread needs.
   package let scratchBytes: Int
 
-  /// The names of all functions in it, kernels and entries, in order.
-  package var symbols: [String] { ir.definedNames }
-
   /// The module as LLVM IR text.
   package var text: String { ir.text }
 

@@ -3,6 +3,7 @@ public struct ValueID: Hashable, Comparable, Sendable {
   /// The position in `Graph.values`.
   public let index: Int
 
+  /// Creates the name of value `index`.
   package init(_ index: Int) { self.index = index }
 
   /// Compares by order of creation.
@@ -14,6 +15,7 @@ public struct NodeID: Hashable, Comparable, Sendable {
   /// The position in `Graph.nodes`.
   public let index: Int
 
+  /// Creates the name of node `index`.
   package init(_ index: Int) { self.index = index }
 
   /// Compares by order of creation.
