@@ -68,7 +68,7 @@ struct Run: ParsableCommand {
 private func summary(_ results: [Tensor]) throws -> String {
   let scalars = results.filter(\.shape.isEmpty)
   var parts = try scalars.map { "\($0.name) \(fixed(Double(try $0.floats().first ?? .nan), 4))" }
-  let gradients = results.count { $0.name.hasPrefix("grad.") }
+  let gradients = results.count { $0.name.hasPrefix(Graph.Output.gradientPrefix) }
   let others = results.count - scalars.count - gradients
   if gradients > 0 { parts.append("\(gradients) gradients") }
   if others > 0 { parts.append("\(others) other tensor\(others == 1 ? "" : "s")") }
@@ -102,7 +102,7 @@ private struct Request {
 
   private mutating func add(_ name: String, from held: [Function]) throws {
     guard let function = held.first(where: { $0.graph.output(name) != nil }) else {
-      let known = held.flatMap { $0.graph.outputs.map(\.name) }.filter { !$0.hasPrefix("grad.") }
+      let known = held.flatMap(\.graph.outputs).filter { $0.gradientParameter == nil }.map(\.name)
       throw Diagnostic(
         "the model has no output '\(name)'",
         suggestion: "it has \(known.joined(separator: ", "))")

@@ -46,8 +46,7 @@ struct FunctionPlanner {
       if builder.plan.backend == .blas { planBlas(node) } else { planBlock(unit) }
     case .linearWeightGradient: planWeightGradient(node)
     case .gather, .scatter, .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum,
-      .rotary,
-      .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
+      .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
       planBlock(unit)
     case .attention(let attention): planAttention(node, attention, gradient: false)
     case .attentionGradient(let attention): planAttention(node, attention, gradient: true)
@@ -80,11 +79,8 @@ struct FunctionPlanner {
   }
 
   private func gradientPlace(of value: ValueID) -> BufferID? {
-    guard
-      let output = graph.outputs.first(where: { $0.value == value && $0.name.hasPrefix("grad.") })
-    else { return nil }
-    let name = String(output.name.dropFirst(5))
-    return module.parameter(name).map { builder.parameter($0.name).gradient }
+    let names = graph.outputs.lazy.filter { $0.value == value }.compactMap(\.gradientParameter)
+    return names.first.flatMap(module.parameter).map { builder.parameter($0.name).gradient }
   }
 
   private mutating func temporary(for value: ValueID) -> BufferID {
@@ -117,9 +113,7 @@ struct FunctionPlanner {
   private mutating func planOutputs() -> [Binding] {
     graph.outputs.map { output in
       var source = buffer(output.value)
-      if output.name.hasPrefix("grad."),
-        let parameter = module.parameter(String(output.name.dropFirst(5)))
-      {
+      if let parameter = output.gradientParameter.flatMap(module.parameter) {
         let gradient = builder.parameter(parameter.name).gradient
         if gradient != source { copy(output.value, from: source, to: gradient) }
         source = gradient
@@ -172,14 +166,11 @@ struct FunctionPlanner {
 
   /// Returns a routed node's plan as an argument.
   mutating func planArgument(_ node: Node) -> [KernelArgument] {
-    guard node.op.groups != nil, let plan = node.operands.last else { return [] }
-    return [.buffer(buffer(plan), .read)]
+    graph.plan(of: node).map { [.buffer(buffer($0), .read)] } ?? []
   }
 
   /// Returns the operands of `node` without its plan.
-  func data(_ node: Node) -> [ValueID] {
-    node.op.groups == nil ? node.operands : Array(node.operands.dropLast())
-  }
+  func data(_ node: Node) -> [ValueID] { Array(graph.operandsWithoutPlan(of: node)) }
 
   /// Returns rows and width of a value with a token axis.
   func shape(_ value: ValueID) -> (rows: Int, width: Int) {

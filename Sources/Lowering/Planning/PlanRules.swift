@@ -49,9 +49,7 @@ private struct PlanRules {
           at: place, suggestion: "leave it out")
       ]
     }
-    guard output.name.hasPrefix("grad."),
-      let parameter = module.parameter(String(output.name.dropFirst(5)))
-    else { return [] }
+    guard let parameter = output.gradientParameter.flatMap(module.parameter) else { return [] }
     if function.name != "gradients" {
       return [
         Diagnostic(

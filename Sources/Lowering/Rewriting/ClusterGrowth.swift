@@ -23,7 +23,7 @@ struct ClusterGrowth {
     users = graph.users()
     units = try Condensation(graph)
     legality = ClusterLegality(graph)
-    let results = graph.outputs.filter { !$0.name.hasPrefix("grad.") }.map(\.value)
+    let results = graph.outputs.filter { $0.gradientParameter == nil }.map(\.value)
     isForward = graph.neededNodes(for: results, keepingEffects: false)
   }
 

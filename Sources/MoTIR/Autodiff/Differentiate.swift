@@ -118,6 +118,6 @@ struct ReversePass {
     }
     let value =
       if let total { total } else { try emit(.constant(0), type: parameter.type) }
-    graph.output(value, as: "grad.\(parameter.name)")
+    graph.output(value, as: Graph.Output.gradientPrefix + parameter.name)
   }
 }

@@ -56,6 +56,15 @@ public struct Graph: Hashable, Sendable {
     public let name: String
     /// The value.
     public let value: ValueID
+
+    /// What the names of gradients begin with; the parameter's name follows.
+    package static let gradientPrefix = "grad."
+
+    /// The name of the parameter whose gradient this is, or `nil` if it is something else.
+    package var gradientParameter: String? {
+      name.hasPrefix(Output.gradientPrefix)
+        ? String(name.dropFirst(Output.gradientPrefix.count)) : nil
+    }
   }
 
   /// The nodes, definitions before uses.

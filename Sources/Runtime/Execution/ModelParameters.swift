@@ -44,7 +44,8 @@ extension CompiledModel {
   package func gradientTensors(of module: Module) throws -> [Tensor] {
     try plan.parameters.flatMap { placement in
       try module.tensors(
-        of: [grouped(placement.declaration.name, placement.gradient)], prefix: "grad.")
+        of: [grouped(placement.declaration.name, placement.gradient)],
+        prefix: Graph.Output.gradientPrefix)
     }
   }
 
