@@ -8,12 +8,6 @@ extension TargetDescription {
   package var identity: String {
     "\(cpu.triple) \(cpu.name) \(cpu.features) lanes \(lanes) bf16 \(hasBF16DotProduct)"
   }
-
-  /// LLVM's name of the CPU.
-  package var cpuName: String { cpu.name }
-
-  /// `true` iff LLVM's feature list of this machine has `feature`.
-  package static func hostHas(_ feature: String) -> Bool { TargetCPU.host.has(feature) }
 }
 
 extension Compiler {

@@ -31,7 +31,8 @@ public struct Compiler {
   /// Returns `functions` of `module` compiled: passes, kernel plan, LLVM IR, object.
   ///
   /// - Parameter functions: by name; `gradients` is derived from `loss` where the module lacks it.
-  /// - Throws: `Diagnostics` if the module lacks a function or a graph cannot be planned.
+  /// - Throws: `Diagnostics` if the module lacks a function or a graph cannot be planned; anything else
+  ///   is a defect of motc, or of LLVM.
   public func compile(
     _ module: Module, functions: [String] = ["gradients"]
   ) throws -> CompiledProgram {
@@ -42,6 +43,37 @@ public struct Compiler {
     let emitted = try emit(plan)
     return CompiledProgram(
       plan: plan, object: try emitted.object(), scratchBytes: emitted.scratchBytes)
+  }
+
+  /// Returns function `name` of `module`: what it holds, or the gradients of its loss.
+  ///
+  /// - Throws: `Diagnostics` if the module has no such function, or its loss has no gradients.
+  package static func function(
+    _ name: String, of module: Module
+  ) throws(Diagnostics) -> Function {
+    if let function = module.function(name) { return function }
+    if name == "gradients", let loss = module.function("loss") {
+      return try differentiate(loss, in: module)
+    }
+    let held = module.functions.map { "@\($0.name)" }.joined(separator: ", ")
+    throw Diagnostics([
+      Diagnostic(
+        "'\(module.name)' has no function @\(name)"
+          + (name == "gradients" ? " and no @loss to take gradients of" : ""),
+        suggestion: held.isEmpty ? nil : "it holds \(held)")
+    ])
+  }
+
+  /// Returns what the passes that are not disabled make of `function`.
+  ///
+  /// - Parameter observe: called after each pass that ran, with its result.
+  package func optimize(
+    _ function: Function, of module: Module, observe: ((Pass, Graph) -> Void)? = nil
+  ) throws -> Function {
+    let graph = try Pipeline.optimize(
+      function.graph, module: module,
+      disabling: options.disabled.subtracting([Switch.generatedMatmul.name]), observe: observe)
+    return Function(name: function.name, graph: graph)
   }
 
   /// Returns the kernel plan of optimised functions.

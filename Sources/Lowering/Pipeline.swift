@@ -30,12 +30,16 @@ extension Pass {
   /// - Throws: `Diagnostic`, with the nearest name, if there is none.
   package static func named(_ name: String) throws -> Pass {
     if let pass = all.first(where: { $0.name == name }) { return pass }
-    let names = all.map(\.name)
-    throw Diagnostic(
-      "there is no pass called '\(name)'",
-      suggestion: suggestion(for: name, among: names)
-        ?? "the passes are \(names.joined(separator: ", "))")
+    throw unknownPass(name, among: all.map(\.name))
   }
+}
+
+/// Returns the error that no pass is called `name`, with the nearest of `known` or all of them.
+func unknownPass(_ name: String, among known: [String]) -> Diagnostic {
+  Diagnostic(
+    "there is no pass called '\(name)'",
+    suggestion: suggestion(for: name, among: known)
+      ?? "the passes are \(known.joined(separator: ", "))")
 }
 
 /// The way of a graph through the passes.

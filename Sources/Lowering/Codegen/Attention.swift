@@ -1,7 +1,8 @@
 internal import LLVMKit
 internal import MoTIR
 
-/// Emits attention: each thread takes (sequence, key head) pairs and walks blocks of queries.
+/// Emits attention: each thread takes heads of sequences and walks their blocks of queries. Forward it
+/// takes query heads; backward key heads, whose gradients add up over the query heads that share them.
 ///
 /// The scores of a block of queries are a strip in scratch memory, never the whole S × S matrix; with a
 /// causal mask a strip ends where its last query does.

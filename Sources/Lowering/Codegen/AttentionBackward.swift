@@ -60,8 +60,7 @@ extension AttentionEmitter {
       let place = ir.mul(query, ir.int(queryStride))
       let (o, dO) = (code.at(output, place), code.at(upstream, place))
       let zero = ir.zero(code.vector)
-      let products = code.columns(max(2, width), carrying: [zero]) { column, active, carried in
-        let active = min(active, width)
+      let products = code.columns(width, carrying: [zero]) { column, active, carried in
         let product = ir.fmul(
           code.load(code.at(o, column), active), code.load(code.at(dO, column), active))
         return [ir.fadd(carried[0], product)]

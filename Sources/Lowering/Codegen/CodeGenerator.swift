@@ -12,6 +12,7 @@ final class CodeGenerator {
   private var helpers: [String: IRFunction] = [:]
   private var names: Set<String> = []
 
+  /// Prepares an empty module for `plan`.
   init(plan: KernelPlan, target: TargetDescription) {
     self.plan = plan
     self.target = target
@@ -101,7 +102,7 @@ final class CodeGenerator {
 
   private func emitEntry(_ entry: Entry) {
     _ = ir.define(
-      entrySymbol(entry.name), [ir.pointer, ir.i64, ir.i64], returns: ir.void, exported: true,
+      entry.symbol, [ir.pointer, ir.i64, ir.i64], returns: ir.void, exported: true,
       target: target.functionAttributes
     ) { parameters in
       let (table, thread, threads) = (parameters[0], parameters[1], parameters[2])
@@ -136,6 +137,7 @@ final class CodeGenerator {
     let saved = ir.stack(bytes: 8)
     ir.intrinsic("llvm.x86.sse.stmxcsr", overloads: [], [saved])
     let mode = bytes(saved, ir.int(4))
+    // Bit 15 makes denormal results 0, bit 6 operands.
     ir.store(ir.or(ir.load(ir.i32, saved), ir.int(0x8040, ir.i32)), mode)
     ir.intrinsic("llvm.x86.sse.ldmxcsr", overloads: [], [mode])
     return { self.ir.intrinsic("llvm.x86.sse.ldmxcsr", overloads: [], [saved]) }
@@ -163,6 +165,3 @@ struct KernelFrame {
     arguments = Array(parameters.dropFirst(4))
   }
 }
-
-/// Returns the symbol of plan entry `name`.
-package func entrySymbol(_ name: String) -> String { "motc_\(name)" }

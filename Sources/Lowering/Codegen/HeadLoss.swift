@@ -51,8 +51,7 @@ extension CodeGenerator {
     let logits = 4 * headBlock * (plan.tile.padded(shape.width) + 16)
     let operand = logits + 4 * headBlock * leading
     let logitOperand = operand + 4 * headBlock * stride
-    reserveScratch(
-      logitOperand + 4 * headBlock * stride + 4 * plan.tile.columns * plan.tile.columns)
+    reserveScratch(logitOperand + 4 * headBlock * stride)
     return shape.hasGradient
       ? Head(
         shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[3], losses: a[5],
@@ -117,12 +116,12 @@ extension CodeGenerator {
     let counts = ir.compare(.greaterOrEqual, target, ir.int(0))
     let place = at(logits, ir.max(target, ir.int(0)))
     let lowest = ir.float(-.infinity, vector)
-    let largest = vectors(width, carrying: [lowest]) { column, active, carried in
+    let largest = columns(width, carrying: [lowest]) { column, active, carried in
       [ir.fmax(fillTail(load(at(logits, column), active), active, -.infinity), carried[0])]
     }
     let top = ir.reduce(largest[0], ir.fmax)
     let logit = ir.load(ir.f32, place)
-    let sums = vectors(width, carrying: [ir.zero(vector)]) { column, active, carried in
+    let sums = columns(width, carrying: [ir.zero(vector)]) { column, active, carried in
       let p = exp(ir.fsub(load(at(logits, column), active), ir.splat(top, lanes)))
       if dlosses != nil { store(p, at(logits, column), active) }
       return [ir.fadd(carried[0], fillTail(p, active, 0))]
@@ -133,19 +132,11 @@ extension CodeGenerator {
     guard let dlosses else { return }
     let factor = ir.select(counts, ir.load(ir.f32, at(dlosses, row)), ir.float(0))
     let scale = ir.splat(ir.fdiv(factor, sum), lanes)
-    _ = vectors(width, carrying: []) { column, active, _ in
+    _ = columns(width, carrying: []) { column, active, _ in
       store(ir.fmul(load(at(logits, column), active), scale), at(logits, column), active)
       return []
     }
     ir.store(ir.fsub(ir.load(ir.f32, place), factor), place)
-  }
-
-  /// As `columns`, but a width of 1 is a vector too.
-  private func vectors(
-    _ width: Int, carrying initial: [IRValue],
-    _ body: (IRValue, Int, [IRValue]) -> [IRValue]
-  ) -> [IRValue] {
-    columns(width, carrying: initial, body)
   }
 
   // MARK: Gradients

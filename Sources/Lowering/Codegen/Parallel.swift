@@ -51,7 +51,8 @@ extension CodeGenerator {
     if whole < width { body(ir.int(whole), width - whole) }
   }
 
-  /// As `columns`, with sums carried from vector to vector; returns the last ones.
+  /// As `columns`, with values carried from vector to vector; returns the last ones. A width of 1 is a
+  /// vector too, of one valid lane.
   func columns(
     _ width: Int, carrying initial: [IRValue],
     _ body: (_ column: IRValue, _ active: Int, _ carried: [IRValue]) -> [IRValue]
@@ -148,7 +149,7 @@ extension CodeGenerator {
     }
   }
 
-  /// Emits Linux's futex call: operation 128 waits while the word is `value`, 129 wakes `value` sleepers.
+  /// Emits Linux's futex call, among this process's threads only: operation 128 waits while the word is `value`, 129 wakes `value` sleepers.
   private func futex(_ word: IRValue, operation: Int, value: IRValue) {
     let syscall = ir.declare("syscall", [ir.i64], returns: ir.i64, variadic: true)
     let number = target.cpu.triple.hasPrefix("aarch64") ? 98 : 202

@@ -23,24 +23,25 @@ package struct PeakProbe {
   package init(target: TargetDescription, precision: Precision) throws {
     let usesPairs = precision == .bf16 && target.hasBF16DotProduct
     let accumulators = target.tile.rows * target.tile.vectors
+    let entry = Entry(name: "peak", calls: [], inputs: [], outputs: [])
     plan = KernelPlan(
-      name: "peak", tile: target.tile, precision: precision, backend: .generated,
-      entries: [Entry(name: "peak", calls: [], inputs: [], outputs: [])])
+      name: "peak", tile: target.tile, precision: precision, backend: .generated, entries: [entry])
     flops =
       Double(Self.rounds * Self.steps * accumulators * target.lanes) * (usesPairs ? 4 : 2)
     let ir = IRBuilder(name: "peak")
     try ir.target(target.cpu)
-    Self.emit(ir, target, accumulators: accumulators, usesPairs: usesPairs)
+    Self.emit(entry, ir, target, accumulators: accumulators, usesPairs: usesPairs)
     object = try ir.emit(for: target.cpu)
   }
 
   private static func emit(
-    _ ir: IRBuilder, _ target: TargetDescription, accumulators: Int, usesPairs: Bool
+    _ entry: Entry, _ ir: IRBuilder, _ target: TargetDescription, accumulators: Int,
+    usesPairs: Bool
   ) {
     let vector = ir.vector(ir.f32, target.lanes)
     let address = ir.int(8 * Region.scratch.rawValue)
     _ = ir.define(
-      entrySymbol("peak"), [ir.pointer, ir.i64, ir.i64], returns: ir.void, exported: true,
+      entry.symbol, [ir.pointer, ir.i64, ir.i64], returns: ir.void, exported: true,
       target: target.functionAttributes
     ) { p in
       let scratch = ir.element(

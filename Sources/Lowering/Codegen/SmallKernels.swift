@@ -6,10 +6,9 @@ extension CodeGenerator {
   /// (partials, out, plan?): adds the blocks' partial sums in order; threads share the columns.
   func emitColumnSum(_ shape: ColumnSumShape, _ frame: KernelFrame) {
     let width = shape.width / shape.parts
-    let groups = shape.groups.map { $0.ofSegment + [-1] }
     let (partials, out) = (frame.arguments[0], frame.arguments[1])
     let (from, to) = share(ir.int(width), frame)
-    let count = (shape.groups?.count ?? 1)
+    let count = shape.groups?.count ?? 1
     for group in 0..<count {
       ir.clear(
         at(out, ir.add(ir.int(group * width), from)), bytes: ir.mul(ir.sub(to, from), ir.int(4)))
@@ -37,8 +36,8 @@ extension CodeGenerator {
     segmentLoop(
       (frame.arguments[2], shape.segments), rows: shape.rows, blockRows: shape.blockRows
     ) { segment, _, blocks, base in
-      guard let groups else { return addBlocks(base, blocks, into: ir.int(0)) }
-      let group = loadIndex(ir.constantArray(groups, name: "groups"), segment)
+      guard let groups = shape.groups else { return addBlocks(base, blocks, into: ir.int(0)) }
+      let group = loadIndex(groupTable(groups), segment)
       ir.when(ir.compare(.greaterOrEqual, group, ir.int(0))) {
         addBlocks(base, blocks, into: group)
       }

@@ -10,6 +10,12 @@ public struct TargetDescription: Hashable, Sendable {
   /// `true` iff there is an instruction that multiplies bf16 pairs and adds in f32.
   public let hasBF16DotProduct: Bool
 
+  /// LLVM's name of the CPU.
+  package var cpuName: String { cpu.name }
+
+  /// `true` iff LLVM's feature list of this machine has `feature`.
+  package static func hostHas(_ feature: String) -> Bool { TargetCPU.host.has(feature) }
+
   /// The levels that `--target-cpu` takes besides `native`.
   public static let levels = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
 

@@ -34,7 +34,7 @@ extension FunctionPlanner {
   mutating func planBlock(_ unit: Unit) {
     var block = BlockAssembly()
     let members = Set(unit.nodes)
-    let plan = unit.nodes.compactMap { planOperand(of: graph[$0]) }.first
+    let plan = unit.nodes.compactMap { graph.plan(of: graph[$0]) }.first
     var use: BlockProgram.PlanUse?
     if let plan, case .plan(_, let segments) = graph.type(of: plan) {
       use = .init(argument: block.argument(buffer(plan), .read), segments: segments)
@@ -59,10 +59,6 @@ extension FunctionPlanner {
     for (node, partials) in sums {
       planColumnSum(node, partials: partials, of: program, plan: planBuffer)
     }
-  }
-
-  private func planOperand(of node: Node) -> ValueID? {
-    node.operands.first { if case .plan = graph.type(of: $0) { true } else { false } }
   }
 
   private func unitRows(_ unit: Unit) -> Int {
@@ -143,7 +139,8 @@ extension FunctionPlanner {
   ) -> BufferID {
     let operand = number(node.operands[0], to: &block)
     let width = block.values[operand].width
-    let count = blockCount(rows: rows, segments: segments)
+    let count = BlockProgram.blockCount(
+      rows: rows, blockRows: blockRows(rows), segments: segments)
     let partials = builder.addTemporary(bytes: 4 * count * width, label: "partial column sums")
     let result = block.add(
       .init(
@@ -151,13 +148,6 @@ extension FunctionPlanner {
         store: .init(argument: block.argument(partials, .write), access: .identity)))
     block.steps.append(.init(op: .columnSum(nil, parts: 1), operands: [operand], results: [result]))
     return partials
-  }
-
-  private func blockCount(rows: Int, segments: Int) -> Int {
-    BlockProgram(
-      rows: rows, blockRows: blockRows(rows),
-      plan: segments > 0 ? .init(argument: 0, segments: segments) : nil, values: [], steps: []
-    ).blockCount
   }
 
   /// Plans the second half of a column sum, over the blocks that `program` left behind.

@@ -6,23 +6,27 @@ extension FunctionPlanner {
   mutating func planBlas(_ node: Node) {
     let data = data(node)
     let (rows, width) = shape(data[0])
-    let (input, outputs): (Int, [Int])
-    let kernel: Kernel
-    if case .linear = node.op {
-      (input, outputs) = (width, node.results.map { shape($0).width })
-      kernel = .blasLinear(
-        LinearShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
-    } else {
-      input = shape(node.results[0]).width
-      outputs = stride(from: 0, to: data.count, by: 2).map { shape(data[$0]).width }
-      kernel = .blasInputGradient(
-        LinearShape(rows: rows, input: input, outputs: outputs, routing: routing(node)))
-    }
+    let isForward = if case .linear = node.op { true } else { false }
+    let linear =
+      isForward
+      ? LinearShape(
+        rows: rows, input: width, outputs: node.results.map { shape($0).width },
+        routing: routing(node))
+      : LinearShape(
+        rows: rows, input: shape(node.results[0]).width,
+        outputs: stride(from: 0, to: data.count, by: 2).map { shape(data[$0]).width },
+        routing: routing(node))
     let arguments =
       data.map { KernelArgument.buffer(matmulOperand($0), .read) }
       + node.results.map { .buffer(place($0), .write) } + planArgument(node)
-    let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
-    call(kernel, arguments, flops: flops, nodes: [definition(node)])
+    call(
+      isForward ? .blasLinear(linear) : .blasInputGradient(linear), arguments,
+      flops: flops(linear), nodes: [definition(node)])
+  }
+
+  /// Returns the operations of a linear map or of one of its gradients.
+  private func flops(_ linear: LinearShape) -> Double {
+    2.0 * Double(linear.rows) * Double(linear.input) * Double(linear.outputs.reduce(0, +))
   }
 
   /// Returns the buffer of a matmul's operand; for OpenBLAS in bf16 a copy with rounded elements.
@@ -37,30 +41,30 @@ extension FunctionPlanner {
     return rounded
   }
 
+  /// The gradient of a linear map's weights, by outer products or by OpenBLAS.
   mutating func planWeightGradient(_ node: Node) {
     let data = data(node)
     let (rows, input) = shape(data[0])
-    let outputs = data.dropFirst().map { shape($0).width }
+    let linear = LinearShape(
+      rows: rows, input: input, outputs: data.dropFirst().map { shape($0).width },
+      routing: routing(node))
     let reads = data.map { KernelArgument.buffer(matmulOperand($0), .read) }
     let writes = node.results.map { KernelArgument.buffer(place($0), .write) }
-    let flops = 2.0 * Double(rows) * Double(input) * Double(outputs.reduce(0, +))
     if builder.plan.backend == .blas {
-      let blas = LinearShape(rows: rows, input: input, outputs: outputs, routing: routing(node))
       return call(
-        .blasWeightGradient(blas), reads + writes + planArgument(node), flops: flops,
+        .blasWeightGradient(linear), reads + writes + planArgument(node), flops: flops(linear),
         nodes: [definition(node)])
     }
-    let gradient = LinearShape(
-      rows: rows, input: input, outputs: outputs, routing: routing(node))
     let workspace = builder.addTemporary(
-      bytes: gradient.workspaceBytes(tile: builder.plan.tile, precision: builder.plan.precision),
+      bytes: linear.workspaceBytes(tile: builder.plan.tile, precision: builder.plan.precision),
       label: "interleaved operands")
     call(
-      .weightGradient(gradient),
-      reads + [.buffer(workspace, .write)] + writes + planArgument(node), flops: flops,
+      .weightGradient(linear),
+      reads + [.buffer(workspace, .write)] + writes + planArgument(node), flops: flops(linear),
       nodes: [definition(node)])
   }
 
+  /// Attention, or its gradient.
   mutating func planAttention(_ node: Node, _ attention: Op.Attention, gradient: Bool) {
     let (rows, width) = shape(node.operands[0])
     let kernel = AttentionShape(
@@ -77,6 +81,7 @@ extension FunctionPlanner {
       flops: (gradient ? 8 : 4) * pairs * Double(width), nodes: [definition(node)])
   }
 
+  /// The sum of all elements.
   mutating func planSum(_ node: Node) {
     let source = buffer(node.operands[0])
     call(
@@ -85,6 +90,7 @@ extension FunctionPlanner {
       nodes: [definition(node)])
   }
 
+  /// The gradient of an embedding table.
   mutating func planEmbedGradient(_ node: Node, _ vocabulary: Int) {
     let (rows, width) = shape(node.operands[1])
     call(
@@ -95,6 +101,7 @@ extension FunctionPlanner {
       ], nodes: [definition(node)])
   }
 
+  /// The weights that make a sum over tokens a mean.
   mutating func planTokenWeights(_ node: Node, _ ranges: [Range<Int>]) {
     call(
       .tokenWeights(rows: shape(node.operands[0]).rows, ranges: ranges),
@@ -102,8 +109,7 @@ extension FunctionPlanner {
       nodes: [definition(node)])
   }
 
-  /// (x, w forward, targets, losses), or with gradients
-  /// (x, w forward, w backward, targets, dlosses, losses, dx, dw, workspace).
+  /// The head with its loss; `Kernel.headLoss` lists the arguments.
   mutating func planHeadLoss(_ node: Node, gradient: Bool) {
     let (rows, width) = shape(node.operands[0])
     guard case .parameter(let name) = graph.definition(of: node.operands[1]).op else {

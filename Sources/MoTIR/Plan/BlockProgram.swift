@@ -118,5 +118,14 @@ public struct BlockProgram: Hashable, Sendable {
   }
 
   /// The most blocks that any plan can give.
-  public var blockCount: Int { rows / blockRows + (plan?.segments ?? 0) + 2 }
+  public var blockCount: Int {
+    BlockProgram.blockCount(rows: rows, blockRows: blockRows, segments: plan?.segments ?? 0)
+  }
+
+  /// Returns the most blocks that any plan of `segments` segments can give; without a plan it has none.
+  ///
+  /// Every segment may end on a short block, and so may the rows of no segment.
+  package static func blockCount(rows: Int, blockRows: Int, segments: Int) -> Int {
+    rows / max(1, blockRows) + segments + 2
+  }
 }

@@ -137,8 +137,10 @@ public struct Binding: Hashable, Sendable {
 
 /// A function that every thread calls once and that returns when all is done.
 public struct Entry: Hashable, Sendable {
-  /// The name, which is also the symbol's: `gradients`, `logits`, `loss`, `update`, `pack`.
+  /// The name: `gradients`, `logits`, `loss`, `update`, `pack`.
   public let name: String
+  /// The symbol of the compiled function.
+  package var symbol: String { "motc_\(name)" }
   /// The steps.
   public var calls: [KernelCall]
   /// What it reads besides parameters.

@@ -129,7 +129,7 @@ extension KernelParameter {
 extension ColumnSumShape {
   /// (partials, out, plan?)
   fileprivate var parameters: [KernelParameter] {
-    let blocks = rows / max(1, blockRows) + segments + (segments > 0 ? 2 : 1)
+    let blocks = BlockProgram.blockCount(rows: rows, blockRows: blockRows, segments: segments)
     let sums = (groups?.count ?? 1) * (width / max(1, parts))
     return [.reads("partials", blocks * width), .writes("out", sums)]
       + (segments > 0 ? [.plan(rows: rows, segments: segments)] : [])

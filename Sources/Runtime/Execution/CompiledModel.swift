@@ -44,7 +44,7 @@ public final class CompiledModel {
     var seen: Set<String> = []
     inputSources = plan.entries.flatMap(\.inputs).filter { seen.insert($0.name).inserted }
     for entry in plan.entries {
-      let address = try jit.lookup("motc_\(entry.name)")
+      let address = try jit.lookup(entry.symbol)
       entries[entry.name] = unsafeBitCast(address, to: EntryFunction.self)
     }
     fillConstants()
@@ -93,11 +93,6 @@ public final class CompiledModel {
   private struct Address: @unchecked Sendable {
     let pointer: UnsafeMutableRawPointer?
     init(_ pointer: UnsafeMutableRawPointer?) { self.pointer = pointer }
-  }
-
-  /// Returns the address of a function of the compiled code, for profilers.
-  package func address(of symbol: String) -> UInt? {
-    (try? jit.lookup(symbol)).map { UInt(bitPattern: $0) }
   }
 
   // MARK: Inputs
