@@ -132,7 +132,8 @@ extension FunctionPlanner {
     arguments += node.results.map { .buffer(place($0), .write) }
     if gradient {
       let workspace = builder.addTemporary(
-        bytes: headShape.workspaceBytes(tile: builder.plan.tile),
+        bytes: headShape.workspaceBytes(
+          tile: builder.plan.tile, precision: builder.plan.precision),
         label: "logit gradients of a chunk")
       arguments.append(.buffer(workspace, .write))
     }

@@ -207,8 +207,9 @@ extension AttentionShape {
 
 extension HeadLossShape {
   /// The bytes in which a chunk's logit gradients and rows are laid out for outer products.
-  package func workspaceBytes(tile: TileShape) -> Int {
-    4 * chunk * (2 * tile.padded(vocabulary) + tile.padded(width))
+  package func workspaceBytes(tile: TileShape, precision: Precision) -> Int {
+    precision.panelElements(wide: tile.padded(vocabulary) + tile.padded(width), deep: chunk)
+      * precision.bytes
   }
 
   /// (x, w forward, targets, losses), or with gradients
@@ -226,7 +227,8 @@ extension HeadLossShape {
       .buffer("w backward", .read, bytes: backward), .reads("targets", rows),
       .reads("dlosses", rows), .writes("losses", rows), .writes("dx", rows * width),
       .writes("dw", vocabulary * width),
-      .buffer("workspace", .write, bytes: workspaceBytes(tile: plan.tile)),
+      .buffer(
+        "workspace", .write, bytes: workspaceBytes(tile: plan.tile, precision: plan.precision)),
     ]
     return list
   }
