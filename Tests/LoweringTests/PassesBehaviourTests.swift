@@ -1,5 +1,6 @@
 import Lowering
 import MoTIR
+import TestSupport
 import Testing
 
 /// Every pass must leave a graph that computes what it computed before.
@@ -35,7 +36,7 @@ import Testing
 
   @Test(arguments: 0..<40)
   func randomGraphsComputeTheSame(_ seed: Int) throws {
-    var random = try RandomGraph(seed: UInt64(seed))
+    var random = try TangledGraph(seed: UInt64(seed))
     let (module, graph) = try random.build()
     let gradients = try differentiate(Function(name: "loss", graph: graph), in: module).graph
     let data = PassesData(module, seed: UInt64(seed))
@@ -56,12 +57,12 @@ import Testing
   @Test(arguments: 0..<30)
   func anyOrderOfPassesComputesTheSame(_ seed: Int) throws {
     let seed = UInt64(seed)
-    var random = try RandomGraph(seed: seed)
+    var random = try TangledGraph(seed: seed)
     let (module, loss) = try random.build()
     let graph = try differentiate(Function(name: "loss", graph: loss), in: module).graph
     let data = PassesData(module, seed: seed)
     let expected = try data.run(graph)
-    var numbers = Numbers(seed: seed)
+    var numbers = TestRandom(seed: seed)
     let passes = (0..<15).map { _ in Pass.all[numbers.below(Pass.all.count)] }
     var failed: [String] = []
     var names: [String] = []

@@ -1,5 +1,6 @@
 import Lowering
 import MoTIR
+import TestSupport
 import Testing
 
 /// The rules of clusters, one by one.
@@ -78,11 +79,11 @@ import Testing
 
   @Test(arguments: 0..<20)
   func unitsAreAlwaysInOrder(_ seed: Int) throws {
-    var random = try RandomGraph(seed: UInt64(seed))
+    var random = try TangledGraph(seed: UInt64(seed))
     let (module, loss) = try random.build()
     let graph = try differentiate(Function(name: "loss", graph: loss), in: module).graph
     var units = try Condensation(graph)
-    var numbers = Numbers(seed: UInt64(seed))
+    var numbers = TestRandom(seed: UInt64(seed))
     var merged = 0
     for _ in 0..<200 {
       let picked = (0..<(2 + numbers.below(2))).map { _ in

@@ -2,6 +2,7 @@
 
 import Lowering
 import MoTIR
+import TestSupport
 import Testing
 
 /// A model to test passes on, small enough for the interpreter.
@@ -134,22 +135,6 @@ enum PassesModel: String, CaseIterable, CustomTestStringConvertible {
   }
 }
 
-/// Numbers that are the same in every run: a linear congruential generator.
-struct Numbers {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678 }
-
-  /// Returns the next number of `0..<bound`.
-  mutating func below(_ bound: Int) -> Int {
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return Int((state >> 33) % UInt64(bound))
-  }
-
-  /// Returns the next number between −1 and 1.
-  mutating func unit() -> Double { Double(below(2_000_001)) / 1_000_000 - 1 }
-}
-
 /// What a function of a module reads.
 struct PassesData {
   var inputs: [String: ReferenceValue] = [:]
@@ -157,7 +142,7 @@ struct PassesData {
 
   /// Creates data for `module`; some tokens are padding, and some have no target.
   init(_ module: Module, seed: UInt64) {
-    var numbers = Numbers(seed: seed)
+    var numbers = TestRandom(seed: seed)
     let vocabulary = module.modalities.map(\.vocabulary.upperBound).max() ?? 1
     func tokens(_ element: (Int) -> Int) -> ReferenceValue {
       ReferenceValue(tokens: (0..<module.tokens).map { Int32(element($0)) })
@@ -177,7 +162,9 @@ struct PassesData {
     inputs["documents"] = tokens { $0 % module.sequence / 4 }
     inputs["segments"] = tokens { $0 % module.sequence / 3 }
     for parameter in module.parameters {
-      parameters[parameter.name] = (0..<parameter.type.elementCount).map { _ in numbers.unit() }
+      parameters[parameter.name] = (0..<parameter.type.elementCount).map { _ in
+        (2 * numbers.uniform() - 1)
+      }
     }
   }
 

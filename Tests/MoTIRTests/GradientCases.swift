@@ -1,7 +1,7 @@
 import MoTIR
 import TestSupport
 
-extension GradientBench {
+extension GradientFixture {
   /// Every op that has a derivative, in all its forms.
   static let cases =
     routing + [nil, groups].flatMap { linear($0) + norms($0) + channels($0) } + rotary + attention

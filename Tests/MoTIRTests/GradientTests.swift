@@ -4,9 +4,9 @@ import Testing
 
 /// Gradient graphs against finite differences, in double precision.
 @Suite struct GradientTests {
-  @Test("each op's gradient is the slope of the loss", arguments: GradientBench.cases)
-  func op(_ test: GradientBench.Case) throws {
-    let (module, values) = try GradientBench.make(test)
+  @Test("each op's gradient is the slope of the loss", arguments: GradientFixture.cases)
+  func op(_ test: GradientFixture.Case) throws {
+    let (module, values) = try GradientFixture.make(test)
     for result in try GradientCheck(module, values).results(seed: 1) {
       #expect(result.error <= 1e-6, "\(result)")
     }
@@ -57,8 +57,8 @@ import Testing
   }
 
   @Test func aParameterThatTheLossDoesNotReachHasGradientZero() throws {
-    let (module, values) = try GradientBench.make(
-      GradientBench.Case("step") { t throws(TypingError) in try [t.b.unary(.step, t.rows(2))] })
+    let (module, values) = try GradientFixture.make(
+      GradientFixture.Case("step") { t throws(TypingError) in try [t.b.unary(.step, t.rows(2))] })
     let check = try GradientCheck(module, values)
     #expect(check.gradient(of: "rows0") == [Double](repeating: 0, count: 28))
   }
@@ -111,10 +111,10 @@ import Testing
   }
 
   @Test func aSecondDerivativeIsAnError() throws {
-    let test = GradientBench.Case("gradient op") { t throws(TypingError) in
+    let test = GradientFixture.Case("gradient op") { t throws(TypingError) in
       try t.apply(.linearInputGradient(nil), [t.rows(3), t.weight([3, 2])])
     }
-    let (module, _) = try GradientBench.make(test)
+    let (module, _) = try GradientFixture.make(test)
     let error = #expect(throws: Diagnostics.self) {
       try differentiate(module.functions[0], in: module)
     }
@@ -122,11 +122,11 @@ import Testing
   }
 
   @Test func aLossThatReadsTheLogSumExpIsAnError() throws {
-    let test = GradientBench.Case("lse") { t throws(TypingError) in
+    let test = GradientFixture.Case("lse") { t throws(TypingError) in
       let attention = Op.Attention(batch: 2, heads: 1, keyValueHeads: 1)
       return try t.b.append(.attention(attention), [t.rows(2), t.rows(2), t.rows(2)])
     }
-    let (module, _) = try GradientBench.make(test)
+    let (module, _) = try GradientFixture.make(test)
     let error = #expect(throws: Diagnostics.self) {
       try differentiate(module.functions[0], in: module)
     }

@@ -13,13 +13,13 @@ import Testing
       (.interleaved, true, [0, 1, 0, 1], [s, c, t, d]),
       (.half, true, [0, 0, 1, 1], [s, t, c, d]),
     ] {
-      var bench = try ReferenceBench()
+      var fixture = try ReferenceFixture()
       // The second head holds the same as the first, and row 0 does not turn.
-      let rows = try bench.rows([x + x, x + x])
-      let positions = try bench.integers([0, 1])
+      let rows = try fixture.rows([x + x, x + x])
+      let positions = try fixture.integers([0, 1])
       let rotary = Rotary(heads: 2, base: 100, layout: layout, inverse: inverse)
       #expect(
-        close(try bench.result(.rotary(rotary), [rows, positions]), x + x + expected + expected))
+        close(try fixture.result(.rotary(rotary), [rows, positions]), x + x + expected + expected))
     }
   }
 
@@ -27,16 +27,17 @@ import Testing
   private func pair(
     causal: Bool = true, documents: [Int32]? = nil, segments: [Int32]? = nil
   ) throws -> [[Double]] {
-    var bench = try ReferenceBench()
+    var fixture = try ReferenceFixture()
     var operands = [
-      try bench.rows([[1], [1]]), try bench.rows([[0], [log(3)]]), try bench.rows([[10], [20]]),
+      try fixture.rows([[1], [1]]), try fixture.rows([[0], [log(3)]]),
+      try fixture.rows([[10], [20]]),
     ]
-    if let documents { operands.append(try bench.integers(documents)) }
-    if let segments { operands.append(try bench.integers(segments)) }
+    if let documents { operands.append(try fixture.integers(documents)) }
+    if let segments { operands.append(try fixture.integers(segments)) }
     let attention = Op.Attention(
       batch: 1, heads: 1, keyValueHeads: 1, causal: causal, hasDocuments: documents != nil,
       hasSegments: segments != nil)
-    return try bench.results(.attention(attention), operands)
+    return try fixture.results(.attention(attention), operands)
   }
 
   @Test func masks() throws {
@@ -60,23 +61,23 @@ import Testing
   }
 
   @Test func sequencesAreApart() throws {
-    var bench = try ReferenceBench()
+    var fixture = try ReferenceFixture()
     let operands = [
-      try bench.rows([[1], [1]]), try bench.rows([[0], [0]]), try bench.rows([[10], [20]]),
+      try fixture.rows([[1], [1]]), try fixture.rows([[0], [0]]), try fixture.rows([[10], [20]]),
     ]
     let attention = Op.Attention(batch: 2, heads: 1, keyValueHeads: 1, causal: false)
-    #expect(try bench.results(.attention(attention), operands)[0] == [10, 20])
+    #expect(try fixture.results(.attention(attention), operands)[0] == [10, 20])
   }
 
   @Test func queryHeadsShareKeyHeadsInOrderAndScoresAreScaled() throws {
     // Four query heads over two key heads, head width 4: q · k = 2 log 3 is scaled to log 3.
-    var bench = try ReferenceBench()
+    var fixture = try ReferenceFixture()
     let l = 2 * log(3.0)
-    let q = try bench.rows([[Double](repeating: 0, count: 16), [Double](repeating: 1, count: 16)])
-    let k = try bench.rows([[0, 0, 0, 0, 0, 0, 0, 0], [l, 0, 0, 0, 0, 0, 0, l]])
-    let v = try bench.rows([[1, 0, 0, 0, 8, 0, 0, 0], [0, 1, 0, 0, 0, 8, 0, 0]])
+    let q = try fixture.rows([[Double](repeating: 0, count: 16), [Double](repeating: 1, count: 16)])
+    let k = try fixture.rows([[0, 0, 0, 0, 0, 0, 0, 0], [l, 0, 0, 0, 0, 0, 0, l]])
+    let v = try fixture.rows([[1, 0, 0, 0, 8, 0, 0, 0], [0, 1, 0, 0, 0, 8, 0, 0]])
     let attention = Op.Attention(batch: 1, heads: 4, keyValueHeads: 2)
-    let found = try bench.results(.attention(attention), [q, k, v])
+    let found = try fixture.results(.attention(attention), [q, k, v])
     let row = [0.25, 0.75, 0, 0, 0.25, 0.75, 0, 0, 2, 6, 0, 0, 2, 6, 0, 0]
     #expect(close(Array(found[0][16...]), row))
     #expect(close(found[1], [0, 0, 0, 0] + [Double](repeating: log(4), count: 4)))
@@ -84,13 +85,15 @@ import Testing
 
   @Test func gradient() throws {
     // p = (1/4, 3/4), do · v = (10, 20), do · o = 17.5: ds = (−15/8, 15/8) in row 1; row 0 has ds = 0.
-    var bench = try ReferenceBench()
+    var fixture = try ReferenceFixture()
     let operands = [
-      try bench.rows([[1], [1]]), try bench.rows([[0], [log(3)]]), try bench.rows([[10], [20]]),
-      try bench.rows([[10], [17.5]]), try bench.rows([[0], [log(4)]]), try bench.rows([[1], [1]]),
+      try fixture.rows([[1], [1]]), try fixture.rows([[0], [log(3)]]),
+      try fixture.rows([[10], [20]]),
+      try fixture.rows([[10], [17.5]]), try fixture.rows([[0], [log(4)]]),
+      try fixture.rows([[1], [1]]),
     ]
     let attention = Op.Attention(batch: 1, heads: 1, keyValueHeads: 1)
-    let found = try bench.results(.attentionGradient(attention), operands)
+    let found = try fixture.results(.attentionGradient(attention), operands)
     #expect(close(found[0], [0, 15.0 / 8 * log(3)]))
     #expect(close(found[1], [-15.0 / 8, 15.0 / 8]))
     #expect(close(found[2], [1.25, 0.75]))

@@ -6,11 +6,11 @@ import Testing
 /// Embeddings, losses and errors of the interpreter.
 @Suite struct ReferenceLossTests {
   @Test func embedding() throws {
-    var bench = try ReferenceBench()
-    let tokens = try bench.integers([2, 0, 2])
-    let table = try bench.weight([3, 2], [1, 2, 3, 4, 5, 6])
-    #expect(try bench.result(.embed, [tokens, table]) == [5, 6, 1, 2, 5, 6])
-    var second = try ReferenceBench()
+    var fixture = try ReferenceFixture()
+    let tokens = try fixture.integers([2, 0, 2])
+    let table = try fixture.weight([3, 2], [1, 2, 3, 4, 5, 6])
+    #expect(try fixture.result(.embed, [tokens, table]) == [5, 6, 1, 2, 5, 6])
+    var second = try ReferenceFixture()
     let ids = try second.integers([2, 0, 2])
     let dy = try second.rows([[1, 10], [2, 20], [4, 40]])
     #expect(
@@ -18,46 +18,49 @@ import Testing
   }
 
   @Test func crossEntropy() throws {
-    var bench = try ReferenceBench()
-    let logits = try bench.rows([[0, log(3)], [0, log(3)], [5, 7], [1000, 0], [-1000, -1000]])
-    let targets = try bench.integers([1, 0, -100, 0, 0])
+    var fixture = try ReferenceFixture()
+    let logits = try fixture.rows([
+      [0, log(3)], [0, log(3)], [5, 7], [1000, 0], [-1000, -1000],
+    ])
+    let targets = try fixture.integers([1, 0, -100, 0, 0])
     #expect(
       close(
-        try bench.result(.crossEntropy, [logits, targets]),
+        try fixture.result(.crossEntropy, [logits, targets]),
         [log(4) - log(3), log(4), 0, 0, log(2)]))
   }
 
   @Test func crossEntropyGradient() throws {
-    var bench = try ReferenceBench()
-    let logits = try bench.rows([[0, log(3)], [0, log(3)]])
-    let targets = try bench.integers([1, -1])
-    let dloss = try bench.rows([[2], [2]])
+    var fixture = try ReferenceFixture()
+    let logits = try fixture.rows([[0, log(3)], [0, log(3)]])
+    let targets = try fixture.integers([1, -1])
+    let dloss = try fixture.rows([[2], [2]])
     #expect(
-      close(try bench.result(.crossEntropyGradient, [logits, targets, dloss]), [0.5, -0.5, 0, 0]))
+      close(
+        try fixture.result(.crossEntropyGradient, [logits, targets, dloss]), [0.5, -0.5, 0, 0]))
   }
 
   @Test func tokenWeights() throws {
-    var bench = try ReferenceBench()
-    let targets = try bench.integers([0, 1, 5, -100, 7, 6])
+    var fixture = try ReferenceFixture()
+    let targets = try fixture.integers([0, 1, 5, -100, 7, 6])
     #expect(
-      try bench.result(.tokenWeights([0..<1, 5..<7]), [targets])
+      try fixture.result(.tokenWeights([0..<1, 5..<7]), [targets])
         == [1.0 / 3, 0, 1.0 / 3, 0, 0, 1.0 / 3])
-    var second = try ReferenceBench()
+    var second = try ReferenceFixture()
     let none = try second.integers([-1, 9])
     #expect(try second.result(.tokenWeights([0..<1]), [none]) == [0, 0])
   }
 
   @Test func headLossIsTheLossOfTheLogits() throws {
-    var bench = try ReferenceBench()
-    let x = try bench.rows([[1, 0], [0, 1], [1, 1]])
-    let w = try bench.weight([2, 2], [0, 0, log(3), 0])
-    let targets = try bench.integers([1, 1, -1])
-    let dloss = try bench.rows([[4], [2], [1]])
-    let losses = try bench.graph.add(.headLoss, [x, w, targets])
-    bench.graph.output(losses, as: "losses")
-    let found = try bench.results(.headLossGradient, [x, w, targets, dloss])
+    var fixture = try ReferenceFixture()
+    let x = try fixture.rows([[1, 0], [0, 1], [1, 1]])
+    let w = try fixture.weight([2, 2], [0, 0, log(3), 0])
+    let targets = try fixture.integers([1, 1, -1])
+    let dloss = try fixture.rows([[4], [2], [1]])
+    let losses = try fixture.graph.add(.headLoss, [x, w, targets])
+    fixture.graph.output(losses, as: "losses")
+    let found = try fixture.results(.headLossGradient, [x, w, targets, dloss])
     let outputs = try Interpreter.run(
-      bench.graph, inputs: bench.inputs, parameters: bench.parameters)
+      fixture.graph, inputs: fixture.inputs, parameters: fixture.parameters)
     #expect(close(found[0], [log(4) - log(3), log(2), 0]))
     #expect(outputs["losses"]?.numbers == found[0])
     // dlogits = (1, −1) and (1, −1) in rows 0 and 1.
@@ -77,12 +80,12 @@ import Testing
 
   @Test(arguments: [3, -1, Int32.max]) func tokensOutsideTheVocabularyAreErrors(_ id: Int32) throws
   {
-    var bench = try ReferenceBench()
-    let tokens = try bench.integers([0, id])
-    let table = try bench.weight([3, 1], [1, 2, 3])
-    let text = message { _ = try bench.result(.embed, [tokens, table]) }
+    var fixture = try ReferenceFixture()
+    let tokens = try fixture.integers([0, id])
+    let table = try fixture.weight([3, 1], [1, 2, 3])
+    let text = message { _ = try fixture.result(.embed, [tokens, table]) }
     #expect(text.contains("token \(id) of row 1 is outside the vocabulary 0..<3"))
-    var second = try ReferenceBench()
+    var second = try ReferenceFixture()
     let ids = try second.integers([0, id])
     let dy = try second.rows([[1], [1]])
     let other = message { _ = try second.result(.embedGradient(vocabulary: 3), [ids, dy]) }
@@ -90,18 +93,18 @@ import Testing
   }
 
   @Test func targetsAboveTheVocabularyAreErrors() throws {
-    var bench = try ReferenceBench()
-    let logits = try bench.rows([[0, 1]])
-    let targets = try bench.integers([2])
-    let text = message { _ = try bench.result(.crossEntropy, [logits, targets]) }
+    var fixture = try ReferenceFixture()
+    let logits = try fixture.rows([[0, 1]])
+    let targets = try fixture.integers([2])
+    let text = message { _ = try fixture.result(.crossEntropy, [logits, targets]) }
     #expect(text.contains("target 2 of row 0") && text.contains("help:"))
   }
 
   @Test func positionsBelowZeroAreErrors() throws {
-    var bench = try ReferenceBench()
-    let x = try bench.rows([[0, 1]])
-    let positions = try bench.integers([-4])
-    let text = message { _ = try bench.result(.rotary(Rotary(heads: 1)), [x, positions]) }
+    var fixture = try ReferenceFixture()
+    let x = try fixture.rows([[0, 1]])
+    let positions = try fixture.integers([-4])
+    let text = message { _ = try fixture.result(.rotary(Rotary(heads: 1)), [x, positions]) }
     #expect(text.contains("position of row 0 is -4"))
   }
 

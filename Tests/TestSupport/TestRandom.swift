@@ -28,6 +28,9 @@ package struct TestRandom: RandomNumberGenerator, Sendable {
     range.lowerBound + Int(next() % UInt64(range.count))
   }
 
+  /// Returns a number of `0..<bound`.
+  package mutating func below(_ bound: Int) -> Int { integer(in: 0...(bound - 1)) }
+
   /// Returns one of `choices`.
   ///
   /// - Requires: `choices` is not empty.

@@ -1,10 +1,13 @@
-// Random losses as a spec could say them. T tokens, D row width, K modalities.
+// Random losses that are no model: every op reads any of the last rows, so that values fork and meet
+// where fusion has to look twice. `RandomGraphs` has what models look like.
+// T tokens, D row width, K modalities.
 
 import MoTIR
+import TestSupport
 
 /// A generator of random graphs in the naive form: every routed op with a routing of its own.
-struct RandomGraph {
-  private var numbers: Numbers
+struct TangledGraph {
+  private var numbers: TestRandom
   private var graph = Graph()
   private var parameters: [ParameterDeclaration] = []
   private let modalities: [ModalityDeclaration]
@@ -17,7 +20,7 @@ struct RandomGraph {
 
   /// Prepares the graph of `seed`.
   init(seed: UInt64) throws {
-    numbers = Numbers(seed: seed &+ 77)
+    numbers = TestRandom(seed: seed &+ 77)
     modalities = (0..<(1 + numbers.below(3))).map {
       ModalityDeclaration(name: "m\($0)", vocabulary: $0 * 3..<($0 + 1) * 3)
     }

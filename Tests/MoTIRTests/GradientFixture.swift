@@ -5,15 +5,15 @@ import TestSupport
 ///
 /// 14 tokens in 2 sequences over 4 segments: the second is empty, the third holds one token, and two
 /// tokens are in none. Segments 1 and 3 share a group.
-struct GradientBench {
+struct GradientFixture {
   /// What is checked.
   struct Case: Sendable, CustomStringConvertible {
     let description: String
-    let build: @Sendable (inout GradientBench) throws(TypingError) -> [ValueID]
+    let build: @Sendable (inout GradientFixture) throws(TypingError) -> [ValueID]
 
     init(
       _ description: String,
-      _ build: @escaping @Sendable (inout GradientBench) throws(TypingError) -> [ValueID]
+      _ build: @escaping @Sendable (inout GradientFixture) throws(TypingError) -> [ValueID]
     ) {
       self.description = description
       self.build = build
@@ -38,12 +38,12 @@ struct GradientBench {
 
   /// Returns the module of `test` with its inputs and random parameters.
   static func make(_ test: Case) throws -> (Module, RandomInputs) {
-    var bench = GradientBench()
-    let results = try test.build(&bench)
-    try bench.finish(results)
+    var fixture = GradientFixture()
+    let results = try test.build(&fixture)
+    try fixture.finish(results)
     let module = Module(
-      name: "bench", batch: 2, sequence: 7, modalities: [], parameters: bench.b.parameters,
-      objectives: [], functions: [Function(name: "loss", graph: bench.b.graph)])
+      name: "fixture", batch: 2, sequence: 7, modalities: [], parameters: fixture.b.parameters,
+      objectives: [], functions: [Function(name: "loss", graph: fixture.b.graph)])
     var random = TestRandom(seed: 7)
     var parameters: [String: [Double]] = [:]
     for declaration in module.parameters {

@@ -1,7 +1,7 @@
 import MoTIR
 
 /// A graph with its inputs, for a test that states both and the expected numbers.
-struct ReferenceBench {
+struct ReferenceFixture {
   var graph = Graph()
   var inputs: [String: ReferenceValue] = [:]
   var parameters: [String: [Double]] = [:]
