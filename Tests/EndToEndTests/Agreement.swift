@@ -1,88 +1,141 @@
-import Foundation
 import Lowering
 import MoTIR
 import Runtime
 import TestSupport
 import Testing
 
-/// Compares compiled code with the interpreter on the gradients of a module's loss.
-struct Agreement {
-  /// How the graph is compiled.
-  enum Mode: String, CaseIterable {
-    case fused
-    case unfused
+/// Parameters and inputs of a module in the forms that the interpreter and compiled code take.
+struct AgreementValues: Sendable {
+  var inputs: [String: ReferenceValue]
+  var parameters: [String: [Double]]
+  let segments: Int
+
+  init(_ values: RandomInputs, of module: Module) {
+    inputs = values.inputs
+    parameters = values.parameters
+    segments = module.modalities.count
   }
 
+  /// The integer inputs by name.
+  var rows: [String: [Int32]] {
+    inputs.compactMapValues { value in
+      if case .integers(let rows) = value.contents { rows } else { nil }
+    }
+  }
+
+  /// The plan of the modalities.
+  var plan: RoutingPlan { RoutingPlan(modality: rows["modality"] ?? [], segments: segments) }
+}
+
+/// Compares compiled code with the interpreter on a module's logits, losses and gradients.
+struct Agreement: Sendable {
   let module: Module
-  let values: RandomInputs
-  let gradients: Function
+  let values: AgreementValues
+  /// `gradients`, and `logits` where the module has them.
+  let functions: [Function]
+  /// The interpreter's outputs of all functions, by name.
   let expected: [String: [Double]]
 
   init(_ module: Module, values: RandomInputs) throws {
     self.module = module
-    self.values = values
+    self.values = AgreementValues(values, of: module)
     let loss = try #require(module.function("loss"))
-    gradients = try differentiate(loss, in: module)
-    expected = try Interpreter.run(
-      gradients.graph, inputs: values.inputs, parameters: values.parameters
-    ).mapValues(\.numbers)
+    functions =
+      [try differentiate(loss, in: module)] + module.functions.filter { $0.name == "logits" }
+    var expected: [String: [Double]] = [:]
+    for function in functions {
+      let outputs = try Interpreter.run(
+        function.graph, inputs: values.inputs, parameters: values.parameters)
+      for (name, value) in outputs { expected[name] = value.numbers }
+    }
+    self.expected = expected
   }
 
   /// Compiles and runs, and returns every output by name.
-  func run(
-    _ mode: Mode, target: String, threads: Int, precision: Precision = .f32
-  ) throws -> [String: [Float]] {
-    let description = try TargetDescription(named: target)
-    let names = Pass.all.map(\.name) + ["generated-matmul"]
-    let options = CompileOptions(
-      disabled: mode == .fused ? [] : Set(names), precision: precision, target: description)
-    let compiler = Compiler(options)
-    let graph = try Pipeline.optimize(
-      gradients.graph, module: module,
-      disabling: options.disabled.subtracting(["generated-matmul"]))
-    let plan = try compiler.plan([Function(name: "gradients", graph: graph)], of: module)
-    let emitted = try compiler.emit(plan)
-    if let path = ProcessInfo.processInfo.environment["MOTC_DUMP"] {
-      try emitted.text.write(
-        toFile: "\(path)/\(module.name).\(mode).ll", atomically: true, encoding: .utf8)
+  ///
+  /// Nothing but outputs, gradients and temporaries may change.
+  func run(_ compilation: Compilation) throws -> [String: [Float]] {
+    let model = try compilation.model(functions, of: module)
+    model.load(values)
+    let before = model.contents(of: .parameters, .packed, .inputs, .constants)
+    var outputs: [String: [Float]] = [:]
+    for function in functions {
+      model.run(function.name)
+      outputs.merge(model.outputs(of: function.name)) { first, _ in first }
     }
-    let model = try CompiledModel(
-      plan: plan, object: try emitted.object(), scratchBytes: emitted.scratchBytes,
-      pool: ThreadPool(threads: threads))
-    for placement in plan.parameters {
-      let elements = values.parameters[placement.declaration.name] ?? []
-      let target = model.floats(placement.master)
-      for (index, value) in elements.enumerated() { target[index] = Float(value) }
-    }
-    model.run("pack")
-    let rows = values.inputs.compactMapValues { value -> [Int32]? in
-      if case .integers(let rows) = value.contents { rows } else { nil }
-    }
-    let modality = rows["modality"] ?? [Int32](repeating: 0, count: module.tokens)
-    model.setInputs(
-      rows, plan: RoutingPlan(modality: modality, segments: module.modalities.count))
-    model.run("gradients")
-    return Dictionary(
-      graph.outputs.map { ($0.name, model.output($0.name, of: "gradients") ?? []) },
-      uniquingKeysWith: { first, _ in first })
+    #expect(
+      model.contents(of: .parameters, .packed, .inputs, .constants) == before,
+      "\(module.name) \(compilation): a kernel wrote to what it may only read")
+    return outputs
   }
 
-  /// Expects every output within a relative Frobenius error of `bound`.
+  /// Returns the error of every output: Frobenius, relative to the output's own size.
   ///
   /// Where sums cancel (a softmax over one key has no gradient), what is left is rounding of the size of
-  /// the terms: a tenth of `bound` of the largest output is granted.
-  func compare(_ mode: Mode, target: String, threads: Int, bound: Double = 1e-5) throws {
-    let outputs = try run(mode, target: target, threads: threads)
-    let largest = expected.values.map { norm($0) }.max() ?? 0
-    for (name, reference) in expected.sorted(by: { $0.key < $1.key }) {
+  /// the terms: a tenth of the largest output's is added to the size of each.
+  func errors(_ compilation: Compilation) throws -> [(name: String, error: Double)] {
+    let outputs = try run(compilation)
+    let largest = self.largest
+    return expected.sorted { $0.key < $1.key }.map { name, reference in
       let actual = outputs[name] ?? []
-      #expect(actual.count == reference.count, "\(module.name) \(mode): \(name)")
+      #expect(actual.count == reference.count, "\(module.name) \(compilation): \(name)")
       let error = norm(zip(actual, reference).map { Double($0) - $1 })
-      let size = norm(reference)
-      #expect(
-        error <= bound * (size + largest / 10),
-        "\(module.name) \(mode) \(target): \(name) is off by \(error) of \(size)")
+      return (name, error == 0 ? 0 : error / (norm(reference) + largest / 10))
     }
+  }
+
+  /// Expects every output within a relative Frobenius error of `bound`; returns the errors.
+  ///
+  /// - Parameter sensitivity: where a model is ill-conditioned, what is granted besides. An output that
+  ///   is 0 because terms of any size cancel is not sensitive, but rounded all the same.
+  @discardableResult
+  func compare(
+    _ compilation: Compilation, bound: Double = 1e-5, sensitivity: [String: Double] = [:]
+  ) throws -> [Double] {
+    let errors = try errors(compilation)
+    for (name, error) in errors {
+      let cancels = sensitivity[name] == 0 && expected[name]?.allSatisfy { $0 == 0 } ?? false
+      let bound = bound * (cancels ? 100 : 1 + (sensitivity[name] ?? 0) / 0x1p-24 / 10)
+      #expect(error <= bound, "\(module.name) \(compilation): \(name) is off by \(error)")
+    }
+    return errors.map(\.error)
+  }
+
+  /// Expects the fused error of every output to be at most twice the unfused one, plus rounding.
+  func compareFusedWithUnfused(
+    target: String = "native", precision: Precision = .f32, bound: Double = 1e-5, rounding: Double
+  ) throws {
+    let fused = try compare(.fused.on(target).at(precision), bound: bound)
+    let unfused = try compare(.unfused.on(target).at(precision), bound: bound)
+    for (index, name) in expected.keys.sorted().enumerated() {
+      #expect(
+        fused[index] <= 2 * unfused[index] + rounding,
+        "\(module.name) \(target): \(name) is off by \(fused[index]), unfused \(unfused[index])")
+    }
+  }
+
+  /// Returns how far every output moves where each parameter moves by the rounding of single precision:
+  /// no kernel can be expected to do much better.
+  func sensitivity(seed: UInt64) throws -> [String: Double] {
+    var random = TestRandom(seed: seed)
+    let moved = values.parameters.sorted { $0.key < $1.key }.map { name, elements in
+      (name, elements.map { $0 * (1 + random.normal() * 0x1p-24) })
+    }
+    let outputs = try Interpreter.run(
+      functions[0].graph, inputs: values.inputs,
+      parameters: Dictionary(moved, uniquingKeysWith: { first, _ in first }))
+    let largest = self.largest
+    return expected.reduce(into: [:]) { result, output in
+      let (name, reference) = output
+      let numbers = outputs[name]?.numbers ?? reference
+      let change = norm(zip(numbers, reference).map { $0 - $1 })
+      result[name] = change == 0 ? 0 : change / (norm(reference) + largest / 10)
+    }
+  }
+
+  /// The norm of the largest output of `gradients`, the loss among them.
+  private var largest: Double {
+    expected.filter { $0.key != "logits" }.values.map { norm($0) }.max() ?? 0
   }
 
   private func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }

@@ -6,13 +6,52 @@ import Testing
 
 /// Fused, unfused and interpreted evaluation agree.
 @Suite struct AgreementTests {
-  @Test(arguments: 1...20)
-  func randomGraphs(seed: Int) throws {
-    let module = try RandomGraphs.make(seed: UInt64(seed))
-    let values = RandomInputs.make(module, seed: UInt64(seed))
-    let check = try Agreement(module, values: values)
-    for mode in Agreement.Mode.allCases {
-      try check.compare(mode, target: "native", threads: 2)
+  @Test(arguments: AgreementModel.all)
+  func models(_ model: AgreementModel) throws {
+    let agreement = try model.agreement()
+    try agreement.compareFusedWithUnfused(rounding: 2e-6)
+  }
+
+  @Test(
+    arguments: AgreementModel.all.enumerated().flatMap { index, model in
+      // Half of them on either, and where kernels have most tails on both.
+      ["x86-64-v3", "x86-64-v2"].enumerated().filter { index < 5 || $0.offset == index % 2 }
+        .map { (model, $0.element) }
+    })
+  func olderTargets(_ model: AgreementModel, _ target: String) throws {
+    guard try TargetDescription(named: target).runsHere else { return }
+    try model.agreement().compare(.fused.on(target))
+  }
+
+  @Test(arguments: ["odd_large", "spans_documents", "padded"], ["x86-64-v3", "x86-64-v2"])
+  func unfusedOnOlderTargets(_ name: String, _ target: String) throws {
+    guard try TargetDescription(named: target).runsHere else { return }
+    try AgreementModel.named(name).agreement().compareFusedWithUnfused(
+      target: target, rounding: 2e-6)
+  }
+
+  @Test(arguments: ["merged", "spans_documents", "padded", "mixed_norms"])
+  func passesAlone(_ name: String) throws {
+    let agreement = try AgreementModel.named(name).agreement()
+    for pass in Pass.all.map(\.name) + ["generated-matmul"] {
+      try agreement.compare(Compilation(disabled: [pass]))
     }
+  }
+
+  /// Every matmul rounds its operands, so two layers are off by a few hundredths, fused or not.
+  @Test(arguments: [
+    "tiny", "even", "odd_large", "odd_larger", "merged", "mqa_half", "spans_documents", "wide_head",
+    "geglu", "tied_head", "padded", "both_norms", "mixed_norms",
+  ])
+  func roundedOperands(_ name: String) throws {
+    try AgreementModel.named(name).agreement().compareFusedWithUnfused(
+      precision: .bf16, bound: 6e-2, rounding: 5e-3)
+  }
+
+  @Test(arguments: ["odd_large", "spans_documents", "padded"], ["x86-64-v3", "x86-64-v2"])
+  func roundedOperandsOnOlderTargets(_ name: String, _ target: String) throws {
+    guard try TargetDescription(named: target).runsHere else { return }
+    try AgreementModel.named(name).agreement().compare(
+      .fused.on(target).at(.bf16), bound: 6e-2)
   }
 }

@@ -90,8 +90,17 @@ extension CodeGenerator {
   /// Rounds f32 to bf16, to nearest even, as 16-bit integers.
   func roundToBF16(_ value: IRValue) -> IRValue {
     let lanes = value.type.lanes
-    let half = lanes == 1 ? ir.bf16 : ir.vector(ir.bf16, lanes)
-    let short = lanes == 1 ? ir.i16 : ir.vector(ir.i16, lanes)
-    return ir.bitcast(ir.floatTruncate(value, half), short)
+    func type(_ element: IRType) -> IRType { lanes == 1 ? element : ir.vector(element, lanes) }
+    guard !target.hasBF16DotProduct else {
+      return ir.bitcast(ir.floatTruncate(value, type(ir.bf16)), type(ir.i16))
+    }
+    // Without an instruction for it LLVM would call a library, one element after another.
+    let bits = ir.bitcast(value, type(ir.i32))
+    let high = ir.shiftRight(bits, ir.int(16, bits.type))
+    let bias = ir.add(ir.and(high, ir.int(1, bits.type)), ir.int(0x7FFF, bits.type))
+    let nearest = ir.shiftRight(ir.add(bits, bias), ir.int(16, bits.type))
+    let quiet = ir.or(high, ir.int(0x40, bits.type))
+    let isNaN = ir.fcompare(.notEqual, value, value)
+    return ir.truncate(ir.select(isNaN, quiet, nearest), type(ir.i16))
   }
 }

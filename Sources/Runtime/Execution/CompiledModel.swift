@@ -21,9 +21,14 @@ public final class CompiledModel {
 
   /// Links `object`, which was compiled from `plan`, and reserves its memory.
   ///
-  /// - Parameter scratchBytes: what each thread needs, as the compiler found.
+  /// - Parameters:
+  ///   - scratchBytes: what each thread needs, as the compiler found.
+  ///   - guarded: whether every region ends, to a cache line, at a page that nobody may touch, so that
+  ///     a kernel which passes its end is caught.
   /// - Throws: `Diagnostic` if memory is short, `LLVMError` if the object cannot be linked.
-  package init(plan: KernelPlan, object: [UInt8], scratchBytes: Int, pool: ThreadPool) throws {
+  package init(
+    plan: KernelPlan, object: [UInt8], scratchBytes: Int, pool: ThreadPool, guarded: Bool = false
+  ) throws {
     self.plan = plan
     self.pool = pool
     regions = try Region.allCases.map { region in
@@ -35,6 +40,7 @@ public final class CompiledModel {
           plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
         default: plan.bytes(of: region)
         }
+      if guarded { return try AlignedBuffer(guarded: bytes) }
       // Whole vectors may pass the end of the last buffer.
       return try AlignedBuffer(count: bytes + 4096)
     }
@@ -80,6 +86,7 @@ public final class CompiledModel {
   /// Executes entry `name` on all threads.
   public func run(_ name: String) {
     guard let entry = entries[name] else { preconditionFailure("no entry \(name)") }
+    control.storeBytes(of: 0, toByteOffset: Control.syncs, as: Int32.self)
     let table = regions.map { Address($0.bytes.baseAddress) }
     table.withUnsafeBufferPointer { addresses in
       let base = Address(UnsafeMutableRawPointer(mutating: addresses.baseAddress))

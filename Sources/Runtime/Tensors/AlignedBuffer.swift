@@ -44,6 +44,24 @@ package final class AlignedBuffer {
     bytes = UnsafeMutableRawBufferPointer(start: start, count: size)
   }
 
+  /// Creates a buffer of `size` bytes, all 0, whose last cache line is followed by a page that nobody
+  /// may touch: whoever passes its end is stopped there.
+  ///
+  /// - Throws: `Diagnostic` if the system has not that much memory.
+  package init(guarded size: Int) throws {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let lines = (max(size, 1) + 63) / 64 * 64
+    let pages = (lines + page - 1) / page * page
+    let mapped = mmap(
+      nil, pages + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let mapped, mapped != MAP_FAILED, mprotect(mapped + pages, page, PROT_NONE) == 0 else {
+      throw Diagnostic("the system has no \(size) bytes of memory left")
+    }
+    mapping = mapped
+    mappedCount = pages + page
+    bytes = UnsafeMutableRawBufferPointer(start: mapped + (pages - lines), count: lines)
+  }
+
   deinit {
     if let mapping { munmap(mapping, mappedCount) }
   }

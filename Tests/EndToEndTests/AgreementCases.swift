@@ -1,0 +1,190 @@
+import MoTIR
+
+// The list of what must agree; each case is there for one thing that kernels or passes do differently.
+extension AgreementModel {
+  /// All of them.
+  static let all: [AgreementModel] =
+    sizes + untyings + attentions + feedForwards + mixtures + arrangements
+
+  /// Tails and full panels of all kinds.
+  private static let sizes = [
+    preNorm(
+      "tiny", count: 2, width: 2, hidden: 1, batch: 1, sequence: 1,
+      attention: Attention(heads: 1)),
+    preNorm(
+      "even", count: 2, width: 64, hidden: 96, batch: 2, sequence: 32, size: 31,
+      attention: Attention(heads: 2)),
+    preNorm(
+      "odd_large", count: 3, width: 72, hidden: 200, batch: 2, sequence: 77, size: 107,
+      attention: Attention(heads: 3, normalizeQueryKey: true)),
+    preNorm(
+      "odd_larger", count: 2, width: 100, hidden: 203, batch: 3, sequence: 91, size: 160,
+      attention: Attention(heads: 5, keyValueHeads: 1)),
+    preNorm(
+      "long", count: 2, width: 34, hidden: 50, batch: 1, sequence: 301,
+      attention: Attention(heads: 1, headWidth: 38)),
+  ]
+
+  private static let three = modalities(3)
+
+  /// Dense, the ablations of what is untied, and merged groups.
+  private static let untyings = [
+    preNorm("dense", count: 1),
+    preNorm("dense_three", count: 3, untied: .none),
+    preNorm("two", count: 2, attention: Attention(heads: 2, normalizeQueryKey: true)),
+    preNorm("three", count: 3, attention: Attention(heads: 2, normalizeQueryKey: true)),
+    preNorm("eight", count: 8, sequence: 41),
+    preNorm("untied_ff", count: 3, untied: .components(.feedForward)),
+    preNorm(
+      "untied_ff_qkv", count: 3,
+      untied: .components(.feedForward, .attention(.query, .key, .value))),
+    preNorm("untied_ff_qkvo", count: 3, untied: .components(.feedForward, .attention)),
+    preNorm(
+      "untied_norms", count: 3, untied: .components(.norms),
+      attention: Attention(heads: 2, normalizeQueryKey: true)),
+    preNorm(
+      "untied_qk", count: 3, untied: .components(.queryKeyNorms, .attention(.key)),
+      attention: Attention(heads: 2, normalizeQueryKey: true)),
+    preNorm(
+      "merged", count: 3, untied: .all.merging([three[1], three[2]]),
+      attention: Attention(heads: 2, normalizeQueryKey: true, bias: true)),
+    preNorm("merged_outer", count: 3, untied: .all.merging([three[0], three[2]])),
+    preNorm(
+      "merged_attention", count: 3, untied: .all.merging([three[0], three[2]], in: .attention)),
+  ]
+
+  /// Heads, norms, positions and masks.
+  private static let attentions = [
+    preNorm("gqa", count: 2, width: 24, attention: Attention(heads: 4, keyValueHeads: 2)),
+    preNorm(
+      "mqa_half", count: 2, width: 24,
+      attention: Attention(
+        heads: 6, keyValueHeads: 1, headWidth: 10,
+        positions: .rotary(base: 500, layout: .half))),
+    preNorm(
+      "qk_norm_half", count: 2,
+      attention: Attention(heads: 2, normalizeQueryKey: true, positions: .rotary(layout: .half))),
+    preNorm(
+      "qk_norm_after", count: 2,
+      attention: Attention(heads: 2, normalizeQueryKey: true, normalizeAfterPositions: true)),
+    preNorm(
+      "no_positions", count: 2,
+      attention: Attention(heads: 3, headWidth: 7, normalizeQueryKey: true, positions: .none)),
+    preNorm(
+      "head_of_one", count: 2, attention: Attention(heads: 2, headWidth: 1, positions: .none)),
+    preNorm("bidirectional", count: 2, attention: Attention(heads: 2, causal: false)),
+    preNorm("documents", count: 2, sequence: 37, attention: Attention(heads: 2, documents: true)),
+    preNorm("spans", count: 2, sequence: 37, attends: .withinSpan),
+    preNorm(
+      "spans_documents", count: 3, sequence: 75, attends: .withinSpan,
+      attention: Attention(heads: 4, keyValueHeads: 2, headWidth: 18, documents: true, bias: true)),
+    preNorm("wide_head", count: 2, width: 40, attention: Attention(heads: 1, headWidth: 130)),
+  ]
+
+  /// Activations, biases, the tied head.
+  private static let feedForwards = [
+    preNorm("geglu", count: 2, activation: .geGLU, bias: true),
+    preNorm("gelu", count: 2, activation: .gelu, bias: true),
+    preNorm("silu", count: 2, hidden: 33, activation: .silu),
+    preNorm(
+      "relu", count: 2, activation: .relu, bias: true, attention: Attention(heads: 2, bias: true)),
+    preNorm("tied_head", count: 2, tiedHead: true),
+    preNorm("tied_head_wide", count: 2, width: 48, size: 40, tiedHead: true),
+  ]
+
+  /// Modalities that are empty, tiny or hold everything; padding; objectives without a target.
+  private static let mixtures: [AgreementModel] = {
+    var silent = preNorm("no_targets", count: 3, sequence: 21)
+    silent.ignored = 11..<20
+    var mute = preNorm("no_targets_at_all", count: 2)
+    mute.ignored = 0..<100
+    return [
+      preNorm("first_only", count: 3, mixture: .only(0)),
+      preNorm("last_only", count: 3, sequence: 40, mixture: .only(2)),
+      preNorm("one_token", count: 2, sequence: 40, mixture: .single(1)),
+      preNorm(
+        "padded", count: 3, sequence: 40, bias: true, mixture: .padded,
+        attention: Attention(heads: 2, normalizeQueryKey: true, bias: true)),
+      preNorm("padding_only", count: 2, bias: true, mixture: .nothing), silent, mute,
+    ]
+  }()
+
+  /// Norms in other places, layer norms, layers without residual.
+  private static let arrangements = [
+    arranged("output_norm") {
+      Residual {
+        Attention(heads: 2, headWidth: 6, normalizeQueryKey: true)
+        RMSNorm()
+      }
+      Residual {
+        FeedForward(hidden: 27)
+        RMSNorm()
+      }
+    },
+    arranged("both_norms") {
+      Residual {
+        RMSNorm()
+        Attention(heads: 2, headWidth: 6)
+        RMSNorm()
+      }
+      Residual {
+        RMSNorm()
+        FeedForward(hidden: 29)
+        RMSNorm()
+      }
+    },
+    arranged("layer_norms") {
+      Residual {
+        LayerNorm()
+        Attention(heads: 2, headWidth: 6, bias: true)
+      }
+      Residual {
+        LayerNorm(bias: false)
+        FeedForward(hidden: 27, activation: .gelu, bias: true)
+      }
+      LayerNorm(epsilon: 1e-3)
+    },
+    arranged("mixed_norms") {
+      Residual {
+        LayerNorm()
+        Attention(heads: 2, headWidth: 6)
+        RMSNorm()
+      }
+      FeedForward(hidden: 17, activation: .geGLU)
+      Residual {
+        FeedForward(hidden: 31, activation: .relu)
+        LayerNorm()
+      }
+    },
+    arranged("no_residual") {
+      RMSNorm()
+      Attention(heads: 2, headWidth: 6)
+      FeedForward(hidden: 22)
+    },
+    arranged("nested") {
+      Residual {
+        Residual {
+          RMSNorm()
+          Attention(heads: 2, headWidth: 6)
+        }
+        FeedForward(hidden: 22)
+      }
+    },
+  ]
+
+  private static func arranged(
+    _ name: String, @LayerBuilder layers: () -> [PlacedLayer]
+  ) -> AgreementModel {
+    let modalities = modalities(2)
+    let model = Model(name, modalities: modalities, width: 22) {
+      Embedding()
+      layers()
+      RMSNorm()
+      Head()
+    } objectives: {
+      NextToken(on: modalities[0], weight: 0.5)
+      NextToken(on: modalities[1], modalities[0], weight: 3, name: "all")
+    }
+    return AgreementModel(model: model, batch: 2, sequence: 19)
+  }
+}

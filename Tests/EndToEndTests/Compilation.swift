@@ -1,0 +1,137 @@
+import Foundation
+import Lowering
+import MoTIR
+import Runtime
+
+/// How a test compiles a graph, and on how many threads it runs.
+struct Compilation: Sendable, CustomStringConvertible {
+  /// Passes that are left out, and `generated-matmul` where OpenBLAS multiplies.
+  var disabled: Set<String> = []
+  var target = "native"
+  var precision = Precision.f32
+  var threads = 2
+  /// Whether memory ends at pages that nobody may touch: a kernel that passes its end is caught.
+  var isGuarded = true
+
+  /// Everything fused.
+  static let fused = Compilation()
+  /// Every op a kernel of its own, matmuls by OpenBLAS: the baseline.
+  static let unfused = Compilation(disabled: Set(Pass.all.map(\.name) + ["generated-matmul"]))
+
+  /// Returns this compilation for another target.
+  func on(_ target: String) -> Compilation {
+    var copy = self
+    copy.target = target
+    return copy
+  }
+
+  /// Returns this compilation at another precision.
+  func at(_ precision: Precision) -> Compilation {
+    var copy = self
+    copy.precision = precision
+    return copy
+  }
+
+  /// Returns this compilation for another number of threads.
+  func with(threads: Int) -> Compilation {
+    var copy = self
+    copy.threads = threads
+    return copy
+  }
+
+  var description: String {
+    let name =
+      disabled.isEmpty
+      ? "fused"
+      : disabled == Self.unfused.disabled
+        ? "unfused" : "without \(disabled.sorted().joined(separator: ", "))"
+    return "\(name) \(precision) \(target) ×\(threads)"
+  }
+
+  /// The compiler.
+  func compiler() throws -> Compiler {
+    Compiler(
+      CompileOptions(
+        disabled: disabled, precision: precision, target: try TargetDescription(named: target)))
+  }
+
+  /// Returns what the passes make of `functions`.
+  func optimize(_ functions: [Function], of module: Module) throws -> [Function] {
+    try functions.map { function in
+      let graph = try Pipeline.optimize(
+        function.graph, module: module, disabling: disabled.subtracting(["generated-matmul"]))
+      return Function(name: function.name, graph: graph)
+    }
+  }
+
+  /// Returns the kernel plan of `functions`.
+  func plan(_ functions: [Function], of module: Module) throws -> KernelPlan {
+    try compiler().plan(try optimize(functions, of: module), of: module)
+  }
+
+  /// Returns the object code of `functions`.
+  func build(_ functions: [Function], of module: Module) throws -> CompiledObject {
+    let plan = try plan(functions, of: module)
+    let emitted = try compiler().emit(plan)
+    if let path = ProcessInfo.processInfo.environment["MOTC_DUMP"] {
+      try emitted.text.write(
+        toFile: "\(path)/\(module.name).\(disabled.count).ll", atomically: true, encoding: .utf8)
+    }
+    return CompiledObject(
+      plan: plan, object: try emitted.object(), scratchBytes: emitted.scratchBytes,
+      isGuarded: isGuarded)
+  }
+
+  /// Returns `functions` as a model in memory.
+  func model(_ functions: [Function], of module: Module) throws -> CompiledModel {
+    try build(functions, of: module).model(threads: threads)
+  }
+}
+
+/// What a compilation made, for any number of threads.
+struct CompiledObject: Sendable {
+  let plan: KernelPlan
+  let object: [UInt8]
+  let scratchBytes: Int
+  let isGuarded: Bool
+
+  /// Returns a model in memory.
+  func model(threads: Int) throws -> CompiledModel {
+    try CompiledModel(
+      plan: plan, object: object, scratchBytes: scratchBytes, pool: ThreadPool(threads: threads),
+      guarded: isGuarded)
+  }
+}
+
+extension CompiledModel {
+  /// Sets parameters, packed forms and inputs.
+  func load(_ values: AgreementValues) {
+    for placement in plan.parameters {
+      let target = floats(placement.master)
+      for (index, value) in (values.parameters[placement.declaration.name] ?? []).enumerated() {
+        target[index] = Float(value)
+      }
+    }
+    run("pack")
+    setInputs(values.rows, plan: values.plan)
+  }
+
+  /// Returns all outputs of entry `entry`, by name.
+  func outputs(of entry: String) -> [String: [Float]] {
+    let names = plan.entry(entry)?.outputs.map(\.name) ?? []
+    return Dictionary(
+      names.map { ($0, output($0, of: entry) ?? []) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Returns the bits of every parameter, one after another.
+  var parameterBits: [UInt32] {
+    plan.parameters.flatMap { floats($0.master).map(\.bitPattern) }
+  }
+
+  /// Returns the bytes of all buffers of these regions.
+  func contents(of regions: Region...) -> [[UInt8]] {
+    plan.buffers.indices.filter { regions.contains(plan.buffers[$0].region) }.map {
+      Array(memory(BufferID($0)))
+    }
+  }
+}
