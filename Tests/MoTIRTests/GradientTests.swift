@@ -110,6 +110,16 @@ import Testing
     #expect(error?.all.first?.location != nil)
   }
 
+  @Test func anOutputWithTheNameOfAGradientIsAnError() throws {
+    let module = try TestModels.mixture()
+    var function = try #require(module.function("loss"))
+    let loss = try #require(function.graph.output("loss"))
+    let name = try #require(module.parameters.first).name
+    function.graph.output(loss, as: "grad.\(name)")
+    let error = #expect(throws: Diagnostics.self) { try differentiate(function, in: module) }
+    #expect(error?.description.contains("as the gradient of a parameter is") == true)
+  }
+
   @Test func aSecondDerivativeIsAnError() throws {
     let test = GradientFixture.Case("gradient op") { t throws(TypingError) in
       try t.apply(.linearInputGradient(nil), [t.rows(3), t.weight([3, 2])])

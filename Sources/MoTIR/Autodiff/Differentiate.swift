@@ -4,8 +4,8 @@
 /// The reverse pass follows the forward nodes in the same graph; a value that no parameter reaches gets
 /// no gradient node, and a parameter that the loss does not reach gets zeros. Fusion clusters are dropped.
 ///
-/// - Throws: `Diagnostics` if there is no scalar output `loss`, or an op between a parameter and the loss
-///   has no derivative.
+/// - Throws: `Diagnostics` if there is no scalar output `loss`, if an output has a gradient's name, or if
+///   an op between a parameter and the loss has no derivative.
 package func differentiate(
   _ function: Function, in module: Module
 ) throws(Diagnostics) -> Function {
@@ -17,6 +17,13 @@ package func differentiate(
       throw Diagnostic(
         "the loss of @\(function.name) is \(function.graph.type(of: loss)), and must be a scalar",
         at: function.graph.definition(of: loss).location, suggestion: "take its sum")
+    }
+    for output in function.graph.outputs {
+      guard let name = output.gradientParameter, module.parameter(name) != nil else { continue }
+      throw Diagnostic(
+        "@\(function.name) has an output named \(quoted(output.name)), as the gradient of a parameter is",
+        at: function.graph.definition(of: output.value).location,
+        suggestion: "give the output another name")
     }
     var pass = ReversePass(function.graph)
     try pass.run(from: loss)
