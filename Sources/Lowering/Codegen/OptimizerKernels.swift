@@ -6,11 +6,11 @@ extension CodeGenerator {
   /// (gradients, partials, count): one f64 a chunk of fixed size, so that threads do not matter.
   func emitSquaredNorm(_ frame: KernelFrame) {
     let count = frame.arguments[2]
-    let (from, to) = share(ceilDivide(count, squaredNormChunk), frame)
+    let (from, to) = share(ceilDivide(count, Kernel.squaredNormChunk), frame)
     ir.loop(from: from, to: to) { chunk in
-      let first = ir.mul(chunk, ir.int(squaredNormChunk))
+      let first = ir.mul(chunk, ir.int(Kernel.squaredNormChunk))
       // The region ends on a cache line, so whole vectors never pass its end.
-      let last = ir.min(ir.add(first, ir.int(squaredNormChunk)), count)
+      let last = ir.min(ir.add(first, ir.int(Kernel.squaredNormChunk)), count)
       let sums = ir.loop(from: first, to: last, by: lanes, carrying: [ir.zero(vector)]) {
         let x = ir.load(vector, at(frame.arguments[0], $0))
         return [ir.multiplyAdd(x, x, $1[0])]

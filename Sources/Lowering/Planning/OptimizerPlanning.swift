@@ -14,7 +14,7 @@ extension PlanBuilder {
     let region = plan.bytes(of: .gradients)
     let gradients = alias(.gradients, offset: 0, bytes: region, label: "all gradients")
     let count = region / 4
-    let chunks = (count + squaredNormChunk - 1) / squaredNormChunk
+    let chunks = Kernel.squaredNormChunks(count)
     let partials = addTemporary(bytes: 8 * chunks, label: "squared norms")
     var calls = [
       KernelCall(
@@ -69,6 +69,3 @@ extension PlanBuilder {
       ], flops: 0, bytes: Double(plan[parameter.master].bytes + plan[form].bytes), nodes: [])
   }
 }
-
-/// How many gradient elements one partial sum of squares covers, whatever the number of threads.
-let squaredNormChunk = 1 << 14

@@ -148,6 +148,14 @@ public struct HeadLossShape: Hashable, Sendable {
 }
 
 extension Kernel {
+  /// How many gradient elements one partial sum of squares covers, whatever the number of threads.
+  package static let squaredNormChunk = 1 << 14
+
+  /// Returns how many partial sums of squares `count` elements have.
+  package static func squaredNormChunks(_ count: Int) -> Int {
+    count / squaredNormChunk + (count.isMultiple(of: squaredNormChunk) ? 0 : 1)
+  }
+
   /// A short name of what it computes.
   public var name: String {
     switch self {

@@ -66,7 +66,11 @@ extension Kernel {
     case .round:
       return [.reads("x", number(0)), .writes("out", number(0)), .number("count")]
     case .squaredNorm:
-      return [.reads("gradients", number(0)), .writes("partials", 1), .number("count")]
+      let partials = count(8, Kernel.squaredNormChunks(number(0)))
+      return [
+        .reads("gradients", number(0)), .buffer("partials", .write, bytes: partials),
+        .number("count"),
+      ]
     case .clip: return [.updates("partials", count(2, number(0))), .number("chunks")]
     case .adamW:
       let words = number(0)
