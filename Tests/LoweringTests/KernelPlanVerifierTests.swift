@@ -78,6 +78,31 @@ import Testing
       let gradient = $0.parameters[0].gradient.index
       $0.buffers[gradient].offset = 1 << 30
     },
+    Corruption("a gradient that lies elsewhere", "the gradient of") {
+      let gradient = $0.parameters[0].gradient.index
+      $0.buffers[gradient].offset = 64
+    },
+    Corruption("a packed form that is too small", "a packed form of") {
+      let forms = $0.parameters.compactMap(\.forward)
+      try $0.replace(#require(forms.first), bytes: 64)
+    },
+    Corruption("an input outside of inputs", "is not in inputs") {
+      let input = try #require($0.entries[0].inputs.first)
+      $0.replace(input.buffer, region: .arena)
+    },
+    Corruption("a buffer that is too small", "has 4 of") {
+      let buffer = try #require($0.buffers.firstIndex { $0.region == .arena && $0.bytes > 4 })
+      $0.replace(BufferID(buffer), bytes: 4)
+    },
+    Corruption("a kernel that writes to a parameter", "it writes to parameters") {
+      let master = $0.parameters[0].master
+      try $0.change(call: 0) { call in
+        call.with(
+          arguments: call.arguments.map { argument in
+            if case .buffer(_, .write) = argument { .buffer(master, .write) } else { argument }
+          })
+      }
+    },
     Corruption("a call of a buffer that is not there", "there is no buffer") {
       try $0.change(call: 2) { $0.replacing(0, .buffer(BufferID(1 << 20), .read)) }
     },
@@ -148,6 +173,14 @@ extension KernelPlan {
     KernelPlan(
       name: name, tile: tile, precision: precision, backend: backend, buffers: buffers,
       entries: entries, parameters: parameters, constants: constants)
+  }
+
+  /// Puts a buffer into another region, or gives it another size.
+  fileprivate mutating func replace(_ id: BufferID, region: Region? = nil, bytes: Int? = nil) {
+    let old = buffers[id.index]
+    buffers[id.index] = Buffer(
+      region: region ?? old.region, offset: old.offset, bytes: bytes ?? old.bytes,
+      label: old.label)
   }
 
   /// Replaces a call of the first entry.
