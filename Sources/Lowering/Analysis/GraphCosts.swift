@@ -57,8 +57,8 @@ package struct GraphCosts: Hashable, Sendable {
     of node: Node, in graph: Graph, of module: Module
   ) -> (String, Double)? {
     switch node.op {
-    case .linear(let groups):
-      let weights = node.operands.dropFirst().dropLast(groups == nil ? 0 : 1)
+    case .linear:
+      let weights = graph.operandsWithoutPlan(of: node).dropFirst()
       let flops = weights.reduce(0.0) { $0 + 2 * matrix(graph.type(of: $1)) }
       return weights.first.map { (component(of: $0, in: graph, module), flops) }
     case .headLoss:

@@ -53,7 +53,7 @@ extension Graph {
 
   /// `true` iff `value` is an output, or is read by a node whose result is not `cached`.
   fileprivate func isNeeded(_ value: ValueID, _ users: [[NodeID]], but cached: [Bool]) -> Bool {
-    outputs.contains { $0.value == value }
+    isOutput(value)
       || users[value.index].contains { !cached[self[$0].results[0].index] }
       || users[value.index].isEmpty
   }

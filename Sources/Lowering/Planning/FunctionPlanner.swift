@@ -85,11 +85,7 @@ struct FunctionPlanner {
 
   private mutating func temporary(for value: ValueID) -> BufferID {
     let type = graph.type(of: value)
-    var bytes = 4 * type.elementCount
-    if case .plan(let tokens, let segments) = type {
-      bytes = PlanLayout(tokens: tokens, segments: segments).bytes
-    }
-    return builder.addTemporary(bytes: bytes, label: "%\(value.index) : \(type)")
+    return builder.addTemporary(bytes: type.bytes, label: "%\(value.index) : \(type)")
   }
 
   /// `true` iff a kernel other than the one of `nodes` reads `value`, or the caller does.
@@ -128,11 +124,7 @@ struct FunctionPlanner {
     guard case .input(let name) = node.op else { return }
     let type = graph.type(of: node.results[0])
     let full = node.operands.isEmpty ? name : "\(name) by plan"
-    var bytes = 4 * type.elementCount
-    if case .plan(let tokens, let segments) = type {
-      bytes = PlanLayout(tokens: tokens, segments: segments).bytes
-    }
-    let buffer = builder.input(full, bytes: bytes)
+    let buffer = builder.input(full, bytes: type.bytes)
     storage[node.results[0]] = buffer
     if !inputs.contains(where: { $0.name == full }) {
       inputs.append(Binding(name: full, type: type, buffer: buffer))

@@ -14,7 +14,7 @@ struct PlanBuilder {
     self.module = module
     plan = KernelPlan(name: module.name, tile: tile, precision: precision, backend: backend)
     for declaration in module.parameters {
-      let bytes = 4 * declaration.type.elementCount
+      let bytes = declaration.type.bytes
       let master = add(.parameters, bytes: bytes, label: declaration.name)
       let gradient = add(.gradients, bytes: bytes, label: "grad.\(declaration.name)")
       placement[declaration.name] = plan.parameters.count

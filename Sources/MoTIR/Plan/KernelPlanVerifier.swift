@@ -225,7 +225,7 @@ extension Buffer {
 
 extension ValueType {
   /// The bytes of a value in memory.
-  var bytes: Int {
+  package var bytes: Int {
     if case .plan(let tokens, let segments) = self {
       return PlanLayout(tokens: tokens, segments: segments).bytes
     }
