@@ -44,6 +44,7 @@ struct Bench: ParsableCommand {
   func run() throws {
     let modes = names(in: compare).compactMap(BenchMode.init)
     if modes.contains(.unfused) { useOwnOpenBLASKernels() }
+    if let json, json != "-" { try requireWritable(json) }
     let clock = StageClock()
     let module = try model.load(clock)
     let pool = execution.makePool()

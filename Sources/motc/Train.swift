@@ -49,6 +49,7 @@ struct Train: ParsableCommand {
   func run() throws {
     let options = try compile.optionsToRun()
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
+    if let output { try requireWritable(output) }
     let clock = StageClock()
     let module = try model.load(clock)
     let corpus = try clock.measure("read \(data)") {

@@ -1,5 +1,6 @@
 import ArgumentParser
 
+openStandardDescriptors()
 do {
   var command = try Motc.parseAsRoot()
   try command.run()

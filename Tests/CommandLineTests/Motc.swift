@@ -44,6 +44,10 @@ struct Motc {
   static let repository = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
 
+  /// The program.
+  static let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    .deletingLastPathComponent().appendingPathComponent("motc").path
+
   /// Returns the path of `name` in the folder.
   func path(_ name: String) -> String { "\(folder.path)/\(name)" }
 
@@ -75,8 +79,7 @@ struct Motc {
   /// Runs `motc` in the folder with an object cache of its own.
   func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
     let process = Process()
-    let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    process.executableURL = own.deletingLastPathComponent().appendingPathComponent("motc")
+    process.executableURL = URL(fileURLWithPath: Self.program)
     process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
     var all = ProcessInfo.processInfo.environment

@@ -113,6 +113,30 @@ import Testing
     let result = try Motc()("compile", "model.motir", "--emit", "opt", "-o", "no/folder/x")
     #expect(result.status == 2)
     #expect(try Motc()("init", "model.motir", "-o", "no/folder/x").status == 2)
+    let measured = try Motc()("bench", "model.motir", "--json", "no/folder/x")
+    #expect(measured.status == 2 && measured.output.isEmpty)
+  }
+
+  @Test func linesOfAnyLengthAreShownInPart() throws {
+    let motc = try Motc()
+    try motc.write("module @x " + String(repeating: "(", count: 100_000), to: "long.motir")
+    let result = try motc("inspect", "long.motir")
+    #expect(result.status == 1)
+    #expect(result.errors.utf8.count < 2000)
+  }
+
+  @Test(arguments: ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+  func nobodyNeedsToHearMessages(redirection: String) throws {
+    let motc = try prepared()
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    let run = "run model.motir --weights w --input in -o out"
+    process.arguments = ["-c", "\"$0\" \(run) \(redirection)", Motc.program]
+    process.currentDirectoryURL = URL(fileURLWithPath: motc.folder.path)
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit && process.terminationStatus == 0)
+    #expect(try motc.tensors("out")["loss"] != nil)
   }
 
   @Test func modelsThatAreTooLarge() throws {

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import MoTIR
 import Runtime
 import Testing
@@ -48,6 +49,41 @@ import Testing
     }
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1, 2, 3]))
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["old"])
+  }
+
+  @Test func linksStayAndTheirFileIsReplaced() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write([1, 2, 3], to: "file")
+    let link = folder.file("link")
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "file")
+    try SafetensorsWriter.write([try Tensor(name: "a", shape: [1], floats: [1])], to: link)
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "file")
+    #expect(try SafetensorsReader(path: path).names == ["a"])
+  }
+
+  @Test func namesMayBeAsLongAsTheSystemAllows() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file(String(repeating: "n", count: 255))
+    try SafetensorsWriter.write([try Tensor(name: "a", shape: [1], floats: [1])], to: path)
+    #expect(try SafetensorsReader(path: path).names == ["a"])
+  }
+
+  @Test func pipesAreWrittenToAndNotReplaced() throws {
+    let folder = try TemporaryFolder()
+    let pipe = folder.file("pipe")
+    #expect(mkfifo(pipe, 0o600) == 0)
+    // Open both ways, so that neither end waits for the other.
+    let descriptor = open(pipe, O_RDWR | O_NONBLOCK | O_CLOEXEC)
+    defer { close(descriptor) }
+    let tensor = try Tensor(name: "a", shape: [1], floats: [1])
+    try SafetensorsWriter.write([tensor], to: folder.file("plain"))
+    try SafetensorsWriter.write([tensor], to: pipe)
+    let plain = try Data(contentsOf: URL(fileURLWithPath: folder.file("plain")))
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = read(descriptor, &bytes, bytes.count)
+    #expect(count > 0 && Data(bytes.prefix(max(0, count))) == plain)
+    var status = stat()
+    #expect(lstat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
   }
 
   @Test func loadingIsStrict() throws {

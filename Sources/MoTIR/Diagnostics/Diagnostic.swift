@@ -34,12 +34,20 @@ public struct Diagnostic: Error, Hashable, Sendable {
     if let source, let location {
       let lines = source.split(separator: "\n", omittingEmptySubsequences: false)
       if location.line >= 1, location.line <= lines.count {
-        let caret = String(repeating: " ", count: max(0, location.column - 1))
-        text += "\n  \(lines[location.line - 1])\n  \(caret)^"
+        text += excerpt(of: lines[location.line - 1], column: location.column)
       }
     }
     if let suggestion { text += "\n  help: \(suggestion)" }
     return text
+  }
+
+  /// Returns `line`, of a long one what stands around `column`, with a caret below it.
+  private func excerpt(of line: Substring, column: Int) -> String {
+    let width = 200
+    let start = line.utf8.count > width ? max(0, column - 1 - width / 2) : 0
+    let shown = line.dropFirst(start).prefix(width)
+    let caret = String(repeating: " ", count: max(0, min(column - 1 - start, width)))
+    return "\n  \(shown)\n  \(caret)^"
   }
 }
 

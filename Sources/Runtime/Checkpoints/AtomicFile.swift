@@ -1,12 +1,54 @@
 internal import Glibc
 internal import MoTIR
 
+/// Writes `bytes` to the file at `path`, as `writeAtomically` does.
+///
+/// - Throws: `Diagnostic` if the file cannot be written.
+package func writeFile(_ bytes: [UInt8], to path: String) throws {
+  try bytes.withUnsafeBytes { try writeAtomically([$0], to: path) }
+}
+
 /// Writes `parts` to the file at `path` so that at any time the path holds the old file or the whole
 /// new one: a temporary file beside it, flushed to the disk, then renamed.
+///
+/// A link stays, and the file that it names is replaced. What is no file, as `/dev/null` or a pipe, is
+/// never replaced, but written to.
 ///
 /// - Throws: `Diagnostic` if the file cannot be written; nothing is left behind then.
 func writeAtomically(
   _ parts: [UnsafeRawBufferPointer], to path: String, mode: mode_t = 0o666
+) throws(Diagnostic) {
+  var status = stat()
+  if stat(path, &status) == 0 {
+    guard status.st_mode & S_IFMT == S_IFREG else { return try writeInPlace(parts, to: path) }
+    try replace(resolved(path), by: parts, mode: mode)
+  } else {
+    try replace(path, by: parts, mode: mode)
+  }
+}
+
+/// Writes `parts` to the device or pipe at `path`.
+private func writeInPlace(
+  _ parts: [UnsafeRawBufferPointer], to path: String
+) throws(Diagnostic) {
+  let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw fileError("cannot write", path) }
+  defer { close(descriptor) }
+  guard parts.allSatisfy({ writeAll($0, to: descriptor) }) else {
+    throw fileError("cannot write", path)
+  }
+}
+
+/// Returns `path` with links resolved.
+private func resolved(_ path: String) -> String {
+  guard let real = realpath(path, nil) else { return path }
+  defer { free(real) }
+  return String(cString: real)
+}
+
+/// Replaces the file at `path`, or creates it.
+private func replace(
+  _ path: String, by parts: [UnsafeRawBufferPointer], mode: mode_t
 ) throws(Diagnostic) {
   let (temporary, descriptor) = try createTemporary(beside: path, mode: mode)
   do throws(Diagnostic) {
@@ -23,13 +65,15 @@ func writeAtomically(
   flushFolder(of: path)
 }
 
-/// Creates a new file beside `path` and returns its path and descriptor.
+/// Creates a new file beside `path` and returns its path and descriptor. Its name is short, whatever
+/// the length of the other.
 private func createTemporary(
   beside path: String, mode: mode_t
 ) throws(Diagnostic) -> (String, Int32) {
+  let folder = path.lastIndex(of: "/").map { path[...$0] } ?? ""
   for _ in 0..<16 {
-    let suffix = String(UInt64.random(in: .min ... .max), radix: 36)
-    let temporary = "\(path).\(suffix).tmp"
+    let name = String(UInt64.random(in: .min ... .max), radix: 36)
+    let temporary = "\(folder).motc-\(name).tmp"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
     if descriptor >= 0 { return (temporary, descriptor) }
     guard errno == EEXIST else { break }

@@ -53,7 +53,7 @@ extension BatchBuilder {
     guard tensor.shape == shape else {
       throw Diagnostic(
         "tensor \(quoted(tensor.name)) has shape \(tensor.shape), but the model takes \(shape)",
-        suggestion: tensor.shape.count == 2 && shape.count == 2
+        suggestion: tensor.shape.count == 2 && shape.count == 2 && tensor.count > 0
           ? "choose --batch \(tensor.shape[0]) --sequence \(tensor.shape[1])" : nil)
     }
     return try tensor.integers()

@@ -15,7 +15,9 @@ package struct SpecEvaluator: Sendable {
   /// - Parameter print: takes what specs print to stdout; by default it goes to stderr.
   package init(
     limits: SpecLimits = SpecLimits(), containment: SpecContainment = .probed(),
-    print: @escaping @Sendable (String) -> Void = { FileHandle.standardError.write(Data($0.utf8)) }
+    print: @escaping @Sendable (String) -> Void = {
+      try? FileHandle.standardError.write(contentsOf: Data($0.utf8))
+    }
   ) {
     self.limits = limits
     self.containment = containment

@@ -55,8 +55,19 @@ func report(_ diagnostics: [Diagnostic]) {
   }
 }
 
-/// Prints a line to stderr.
-func say(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+/// Prints a line to stderr; if nobody can be told, the work goes on.
+func say(_ line: String) {
+  try? FileHandle.standardError.write(contentsOf: Data("\(line)\n".utf8))
+}
+
+/// Gives the process the standard descriptors that its parent closed, so that no file that it opens
+/// gets their numbers and what is meant for people. They fail when used, as closed ones do.
+func openStandardDescriptors() {
+  for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+    // The lowest number that is free is `descriptor`.
+    _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+  }
+}
 
 /// `true` iff stderr is a terminal.
 var hasTerminal: Bool { isatty(STDERR_FILENO) == 1 }

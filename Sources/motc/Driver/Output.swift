@@ -10,17 +10,16 @@ struct Output {
   /// Creates an output to the file at `path`.
   init(_ path: String?) { self.path = path == "-" ? nil : path }
 
-  /// Writes `bytes`.
+  /// Writes `bytes`; a file holds its old contents until the new ones are complete.
   ///
   /// - Throws: `CannotRun` if they cannot be written.
   func write(_ bytes: some Sequence<UInt8>) throws {
-    let data = Data(bytes)
+    if let path { return try CannotRun.unless { try writeFile(Array(bytes), to: path) } }
     do {
-      guard let path else { return try FileHandle.standardOutput.write(contentsOf: data) }
-      try data.write(to: URL(fileURLWithPath: path))
+      try FileHandle.standardOutput.write(contentsOf: Data(bytes))
     } catch {
       let reason = (error as NSError).localizedDescription
-      throw CannotRun(Diagnostic("cannot write \(path ?? "to stdout"): \(reason)"))
+      throw CannotRun(Diagnostic("cannot write to stdout: \(reason)"))
     }
   }
 
@@ -31,6 +30,22 @@ struct Output {
   func requireBinary() throws {
     guard path == nil, isatty(STDOUT_FILENO) == 1 else { return }
     throw Diagnostic("an object file does not go to a terminal", suggestion: "give -o FILE")
+  }
+}
+
+/// Checks, as far as can be told before, that a file can be written at `path`: nobody wants to learn
+/// that it cannot when the work is done.
+///
+/// - Throws: `CannotRun` if its folder is missing or not to be written to, or if it is a folder itself.
+func requireWritable(_ path: String) throws {
+  var isFolder: ObjCBool = false
+  let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+  let above = (path as NSString).deletingLastPathComponent
+  let place = exists && !isFolder.boolValue ? path : above.isEmpty ? "." : above
+  guard !isFolder.boolValue else { throw CannotRun(Diagnostic("cannot write \(path): a folder")) }
+  guard FileManager.default.isWritableFile(atPath: place) else {
+    let reason = FileManager.default.fileExists(atPath: place) ? "no permission" : "no such folder"
+    throw CannotRun(Diagnostic("cannot write \(path): \(reason)"))
   }
 }
 

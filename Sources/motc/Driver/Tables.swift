@@ -10,7 +10,10 @@ func padded(_ text: String, _ width: Int) -> String {
 
 /// Returns `value` with `digits` digits behind the point.
 func fixed(_ value: Double, _ digits: Int) -> String {
-  String(format: "%.\(digits)f", locale: Locale(identifier: "en_US_POSIX"), value)
+  // What is no number has no sign that means anything.
+  value.isNaN
+    ? "NaN"
+    : String(format: "%.\(digits)f", locale: Locale(identifier: "en_US_POSIX"), value)
 }
 
 /// Returns `value` with commas between thousands.
