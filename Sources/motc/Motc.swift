@@ -10,6 +10,7 @@ struct Motc: ParsableCommand {
 
       Exit codes: 0 done, 1 the input is at fault, 2 motc could not run, 64 wrong usage.
       """,
+    version: "0.1.0",
     subcommands: [
       Compile.self, Opt.self, Init.self, Run.self, Inspect.self, Bench.self, Train.self,
       Tokenize.self, Doctor.self,

@@ -49,7 +49,12 @@ extension FunctionPlanner {
       case .columnSum:
         let partials = addColumnSum(node, rows: rows, segments: use?.segments ?? 0, to: &block)
         sums.append((node, partials))
-      default: addStep(node, members, to: &block)
+      case .linear, .linearInputGradient, .norm, .normGradient, .channelMultiply, .channelAdd,
+        .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
+        addStep(node, members, to: &block)
+      case .input, .parameter, .constant, .route, .sync, .linearWeightGradient, .attention,
+        .attentionGradient, .sum, .embedGradient, .tokenWeights, .headLoss, .headLossGradient:
+        preconditionFailure("\(node.op.mnemonic) is no step of a block")
       }
     }
     let program = BlockProgram(
