@@ -66,7 +66,7 @@ package struct SpecEvaluator: Sendable {
       toolchain.frontend, "-interpret", "-swift-version", "6", "-suppress-warnings",
       "-diagnostic-style", "llvm", "-resource-dir", "\(toolchain.root)/lib/swift",
       "-module-cache-path", cache, "-I", toolchain.modules, "-L",
-      (toolchain.library as NSString).deletingLastPathComponent, "-lMoTIR", "-",
+      toolchain.library.folderOfPath, "-lMoTIR", "-",
     ]
     let folders = [toolchain.root, toolchain.modules, toolchain.library]
     return try ContainedProcess(

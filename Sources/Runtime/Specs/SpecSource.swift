@@ -129,8 +129,8 @@ struct SpecSource {
   /// Returns the place that `MODULE/FILE:LINE: ` names, if that is in the spec.
   private func crashPlace(_ prefix: Substring) -> Location {
     let parts = prefix.split(separator: ":")
-    let file = (name as NSString).lastPathComponent
-    guard parts.count >= 2, (String(parts[0]) as NSString).lastPathComponent == file,
+    let file = name.nameOfPath
+    guard parts.count >= 2, String(parts[0]).nameOfPath == file,
       let line = Int(parts[1].trimmingCharacters(in: .whitespaces))
     else { return start }
     return Location(file: path, line: line, column: 1)

@@ -32,12 +32,12 @@ package struct SpecToolchain: Hashable, Sendable {
         "evaluating a spec needs Swift's compiler, and PATH has no swift-frontend",
         suggestion: "install Swift 6.2 or later, or give the model as IR text (.motir)")
     }
-    let bin = (frontend as NSString).deletingLastPathComponent
+    let bin = frontend.folderOfPath
     let folders = moduleFolders()
     for folder in folders {
       guard let (modules, library) = module(in: folder) else { continue }
       return SpecToolchain(
-        frontend: frontend, root: (bin as NSString).deletingLastPathComponent, modules: modules,
+        frontend: frontend, root: bin.folderOfPath, modules: modules,
         library: library)
     }
     throw Diagnostic(
@@ -52,7 +52,7 @@ package struct SpecToolchain: Hashable, Sendable {
   private static func findFrontend() -> String? {
     if let path = Executables.find("swift-frontend") { return resolved(path) }
     guard let swift = Executables.find("swift") else { return nil }
-    let bin = (resolved(swift) as NSString).deletingLastPathComponent
+    let bin = resolved(swift).folderOfPath
     let path = "\(bin)/swift-frontend"
     return FileManager.default.isExecutableFile(atPath: path) ? resolved(path) : nil
   }
@@ -60,8 +60,8 @@ package struct SpecToolchain: Hashable, Sendable {
   /// Returns the folders that may hold the module: a checkout's build folder, or an installation's.
   private static func moduleFolders() -> [String] {
     if let folder = ProcessInfo.processInfo.environment["MOTC_MODULES"] { return [folder] }
-    let folder = (resolved("/proc/self/exe") as NSString).deletingLastPathComponent
-    let above = (folder as NSString).deletingLastPathComponent
+    let folder = resolved("/proc/self/exe").folderOfPath
+    let above = folder.folderOfPath
     return [folder, "\(above)/lib/motc"]
   }
 

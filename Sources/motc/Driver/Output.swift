@@ -40,8 +40,7 @@ struct Output {
 func requireWritable(_ path: String) throws {
   var isFolder: ObjCBool = false
   let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-  let above = (path as NSString).deletingLastPathComponent
-  let place = exists && !isFolder.boolValue ? path : above.isEmpty ? "." : above
+  let place = exists && !isFolder.boolValue ? path : path.folderOfPath
   guard !isFolder.boolValue else { throw CannotRun(Diagnostic("cannot write \(path): a folder")) }
   guard FileManager.default.isWritableFile(atPath: place) else {
     let reason = FileManager.default.fileExists(atPath: place) ? "no permission" : "no such folder"
