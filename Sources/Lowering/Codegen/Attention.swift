@@ -145,14 +145,25 @@ final class AttentionEmitter {
       panels: code.ceilDivide(block.keys, columns), depth: ir.int(width), precision: .f32)
   }
 
-  /// target = strip · rows
+  /// target = strip · rows, for the keys that the block sees.
+  ///
+  /// - Parameters:
+  ///   - rows: the head's keys or values as rows in scratch memory, which motc's own kernels read.
+  ///   - source: the same where they came from, which OpenBLAS reads.
   func multiplyStrip(
-    _ strip: Int, _ block: QueryBlock, by rows: Int, into target: Int, depth: IRValue
+    _ strip: Int, _ block: QueryBlock, by rows: Int, of source: IRValue, into target: Int
   ) {
+    if usesBlas {
+      return code.sgemm(
+        .init(
+          m: block.count, n: ir.int(width), k: block.keys, a: area(strip),
+          lda: ir.int(scratch.stripStride), b: source, ldb: ir.int(keyStride), c: area(target),
+          ldc: ir.int(scratch.padded)))
+    }
     code.multiply(
       MatmulOperand(base: area(strip), rowStride: scratch.stripStride, depthStride: 1),
       rowPanels(rows), into: MatmulResult(base: area(target), leading: scratch.padded),
-      rows: block.count, panels: ir.int(scratch.padded / code.plan.tile.columns), depth: depth,
-      precision: .f32)
+      rows: block.count, panels: ir.int(scratch.padded / code.plan.tile.columns),
+      depth: block.keys, precision: .f32)
   }
 }

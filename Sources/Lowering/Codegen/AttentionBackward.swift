@@ -47,7 +47,8 @@ extension AttentionEmitter {
       scoreGradients(block, output: output, upstream: upstream, sequence: sequence, head: head)
       accumulate(scratch.strip, block, times: scratch.upstream, into: scratch.valueGradients)
       accumulate(scratch.gradientStrip, block, times: scratch.queries, into: scratch.keyGradients)
-      queryGradients(block, keys)
+      multiplyStrip(
+        scratch.gradientStrip, block, by: scratch.keyRows, of: keys, into: scratch.output)
       keepQueryGradients(block, dq)
     }
   }
@@ -97,18 +98,6 @@ extension AttentionEmitter {
       into: MatmulResult(base: area(target), leading: scratch.padded, accumulates: true),
       rows: block.keys, panels: ir.int(scratch.padded / code.plan.tile.columns),
       depth: block.count, precision: .f32)
-  }
-
-  private func queryGradients(_ block: QueryBlock, _ keys: IRValue) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.count, n: ir.int(width), k: block.keys, a: area(scratch.gradientStrip),
-          lda: ir.int(scratch.stripStride), b: keys, ldb: ir.int(keyStride),
-          c: area(scratch.output), ldc: ir.int(scratch.padded)))
-    }
-    multiplyStrip(
-      scratch.gradientStrip, block, by: scratch.keyRows, into: scratch.output, depth: block.keys)
   }
 
   private func keepQueryGradients(_ block: QueryBlock, _ dq: IRValue) {

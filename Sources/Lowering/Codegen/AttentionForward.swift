@@ -24,7 +24,8 @@ extension AttentionEmitter {
         packQueries(query, block, stride: queryStride, scale: scale, into: scratch.queries)
         scores(block, of: scratch.queries, keys, scratch.keysTransposed, into: scratch.strip)
         softmax(block, sequence: sequence, head: head)
-        weightedValues(block, values)
+        multiplyStrip(
+          scratch.strip, block, by: scratch.valueRows, of: values, into: scratch.output)
         keepOutput(block, output)
       }
     }
@@ -51,18 +52,6 @@ extension AttentionEmitter {
       ir.store(ir.fdiv(ir.float(1), sum), code.at(area(scratch.rowFactors), row))
       ir.store(ir.fadd(top, code.log(sum)), logSumExp(4, query, sequence: sequence, head: head))
     }
-  }
-
-  private func weightedValues(_ block: QueryBlock, _ values: IRValue) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.count, n: ir.int(width), k: block.keys, a: area(scratch.strip),
-          lda: ir.int(scratch.stripStride), b: values, ldb: ir.int(keyStride),
-          c: area(scratch.output), ldc: ir.int(scratch.padded)))
-    }
-    multiplyStrip(
-      scratch.strip, block, by: scratch.valueRows, into: scratch.output, depth: block.keys)
   }
 
   private func keepOutput(_ block: QueryBlock, _ output: IRValue) {

@@ -149,7 +149,8 @@ extension CodeGenerator {
     }
   }
 
-  /// Emits Linux's futex call, among this process's threads only: operation 128 waits while the word is `value`, 129 wakes `value` sleepers.
+  /// Emits Linux's futex call, among this process's threads only: operation 128 waits while the word
+  /// is `value`, 129 wakes `value` sleepers.
   private func futex(_ word: IRValue, operation: Int, value: IRValue) {
     let syscall = ir.declare("syscall", [ir.i64], returns: ir.i64, variadic: true)
     let number = target.cpu.triple.hasPrefix("aarch64") ? 98 : 202

@@ -116,7 +116,8 @@ public enum Op: Hashable, Sendable {
   case channelMultiply(Groups?)
   /// (x, c, plan?) → x + c.
   case channelAdd(Groups?)
-  /// (x, plan?) → the sum of the rows of each group, cut into `parts` equal parts that are added: [D / parts] or [G, D / parts].
+  /// (x, plan?) → the sum of the rows of each group, cut into `parts` equal parts that are added:
+  /// [D / parts] or [G, D / parts].
   case columnSum(Groups?, parts: Int)
 
   // MARK: Attention

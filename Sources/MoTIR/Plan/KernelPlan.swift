@@ -207,13 +207,6 @@ public struct TileShape: Hashable, Sendable {
   public func padded(_ count: Int) -> Int { (count + columns - 1) / columns * columns }
 }
 
-/// How precisely matmul operands are held.
-public enum Precision: String, Hashable, Sendable, CaseIterable {
-  case f32
-  /// Operands rounded to bf16, sums in f32.
-  case bf16
-}
-
 /// Who multiplies matrices.
 public enum MatmulBackend: String, Hashable, Sendable {
   /// Kernels that motc emits.

@@ -294,16 +294,3 @@ extension BlockProgram {
     }
   }
 }
-
-extension Precision {
-  /// Bytes of one matmul operand element.
-  package var bytes: Int { self == .f32 ? 4 : 2 }
-
-  /// Elements of inner dimension that one multiply-add instruction takes together.
-  package var depth: Int { self == .f32 ? 1 : 2 }
-
-  /// Returns the elements of a packed operand, `deep` rounded up to whole instructions.
-  package func panelElements(wide: Int, deep: Int) -> Int {
-    wide * ((deep + depth - 1) / depth * depth)
-  }
-}

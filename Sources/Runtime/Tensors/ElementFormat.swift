@@ -23,12 +23,4 @@ package enum ElementFormat: String, Hashable, Sendable, CaseIterable {
     case .i8, .u8, .bool: 1
     }
   }
-
-  /// `true` iff the elements are floating-point numbers.
-  package var isFloat: Bool {
-    switch self {
-    case .f64, .f32, .f16, .bf16: true
-    case .i64, .i32, .i16, .i8, .u64, .u32, .u16, .u8, .bool: false
-    }
-  }
 }

@@ -1,0 +1,19 @@
+/// How precisely matmul operands are held.
+public enum Precision: String, Hashable, Sendable, CaseIterable {
+  case f32
+  /// Operands rounded to bf16, sums in f32.
+  case bf16
+}
+
+extension Precision {
+  /// Bytes of one matmul operand element.
+  package var bytes: Int { self == .f32 ? 4 : 2 }
+
+  /// Elements of inner dimension that one multiply-add instruction takes together.
+  package var depth: Int { self == .f32 ? 1 : 2 }
+
+  /// Returns the elements of a packed operand, `deep` rounded up to whole instructions.
+  package func panelElements(wide: Int, deep: Int) -> Int {
+    wide * ((deep + depth - 1) / depth * depth)
+  }
+}
