@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 RELEASE = .build/release
 
-.PHONY: demo test lint install build clean
+.PHONY: demo test bench lint install build clean
 
 # A model from its description to a trained step, with the numbers on the way.
 demo: build
@@ -15,6 +15,11 @@ test:
 	swift build -c release --build-tests
 	swift test -c release --skip-build
 	Tests/oracle/run.sh
+
+# motc and its peers in turn; rewrites the tables of docs/benchmarks.md. QUICK=1 takes two minutes and
+# rewrites nothing.
+bench: build
+	Benchmarks/run.sh --cold --docs
 
 # Format, sizes of files, scripts that do not parse.
 lint:

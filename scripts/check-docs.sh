@@ -23,14 +23,14 @@ grep -v '^//' examples/chameleon.swift-spec | cmp -s - "$work/model" || {
 
 count=0
 cp -r examples "$work/examples"
-for page in README.md Tests/oracle/README.md docs/*.md; do
+for page in README.md Tests/oracle/README.md Benchmarks/README.md docs/*.md; do
   [ -e "$page" ] || continue
   while IFS= read -r command; do
     # What CI runs by itself is not run again.
     case "$command" in '' | '#'* | 'make test' | 'make lint') continue ;; esac
     case "$command" in 'motc bench'*) command="$command --batch 1 --sequence 64 --repeat 1" ;; esac
     folder=$work
-    case "$command" in make* | scripts/* | Tests/* | swift*) folder=$root ;; esac
+    case "$command" in make* | scripts/* | Tests/* | Benchmarks/* | swift*) folder=$root ;; esac
     printf 'docs: %s: %s\n' "$page" "$command"
     (cd "$folder" && bash -euo pipefail -c "$command") >"$work/output" 2>&1 || {
       cat "$work/output" >&2

@@ -1,0 +1,86 @@
+"""motc in a heat: its own `motc bench`, once a round."""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from .heat import ROOT, Entry, Failed, Heat
+from .reference import TOLERANCE
+
+NAME = "motc"
+
+
+class MotcRunner:
+    """The release build of motc, whose f32 results are what all others are compared with."""
+
+    def __init__(self, heat: Heat):
+        self.heat = heat
+        self.common = ["--precision", heat.precision, "--threads", heat.threads]
+
+    def prepare(self, entry: Entry) -> None:
+        """Checks bf16 against f32, and measures a first step."""
+        allowed = TOLERANCE[self.heat.precision]
+        error = 0.0 if self.heat.precision == "f32" else self._error()
+        entry.facts = {"error": error, "agrees": error <= allowed, "allowed_error": allowed}
+        if error > allowed:
+            raise Failed(f"its bf16 results are not its f32 results: relative error {error:.1e}")
+        if self.heat.task == "train":
+            entry.facts["first_step_seconds"] = self._first_step()
+
+    def _motc(self, verb: str, *arguments: object, **variables: str) -> int:
+        """Runs motc and returns the most bytes that it had in memory."""
+        spec = ROOT / self.heat.sizes.spec
+        command = [self.heat.motc, verb, spec, *self.common, *arguments]
+        with tempfile.TemporaryFile("w+") as messages:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                env=self.heat.environment | variables,
+                stdout=subprocess.DEVNULL,
+                stderr=messages,
+                preexec_fn=self.heat.pin,
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode != 0:
+                messages.seek(0)
+                raise Failed(f"status {process.returncode}: {messages.read().strip()[:200]}")
+        return usage.ru_maxrss * 1024
+
+    def _run(self, output: Path, *arguments: object, **variables: str) -> None:
+        data = self.heat.data
+        files = ["--weights", data / "weights.safetensors", "--input", data / "input.safetensors"]
+        self._motc("run", *files, "-o", output, *arguments, **variables)
+
+    def _error(self) -> float:
+        """Returns the relative error of the loss against that of f32."""
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "output.safetensors"
+            self._run(output, "--outputs", "loss")
+            loss = float(load_file(output)["loss"])
+        wanted = json.loads((self.heat.data / "reference.json").read_text())["loss"]
+        return abs(loss / wanted - 1)
+
+    def _first_step(self) -> float:
+        """Returns the seconds from the start to gradients in a file, with an empty cache."""
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            self._run(Path(folder) / "output", "--grad", MOTC_CACHE=f"{folder}/cache")
+            return time.perf_counter() - start
+
+    def measure(self, entry: Entry) -> None:
+        """Adds a measurement, and the peak that motc measures beside it, to `entry`."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "bench.json"
+            memory = self._motc("bench", "--compare", "fused", "--repeat", 1, "--json", path)
+            report = json.loads(path.read_text())
+        entry.seconds.append(report[self.heat.task]["fused"]["seconds_per_step"])
+        entry.facts["peak_memory"] = max(memory, entry.facts.get("peak_memory", 0))
+        entry.facts.setdefault("peak_gflops", []).append(report["machine"]["peak_gflops"])
+
+    def stop(self) -> None:
+        """Nothing runs between measurements."""
