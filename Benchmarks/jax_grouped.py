@@ -101,14 +101,24 @@ class Program:
         q = self.rotate(self.norm(qkv[:, 0], p, f"{name}.q_norm"))
         k = self.rotate(self.norm(qkv[:, 1], p, f"{name}.k_norm"))
         shape = (s.batch, s.sequence, s.heads, s.head_width)
-        q, k, v = (self.sequential(rows).reshape(shape) for rows in (q, k, qkv[:, 2]))
-        q, k, v = (rows.astype(self.operand) for rows in (q, k, v))
-        scores = jnp.einsum("bqhw,bkhw->bhqk", q, k, preferred_element_type=jnp.float32)
-        seen = jnp.tril(jnp.ones((s.sequence, s.sequence), bool))
-        weights = jax.nn.softmax(jnp.where(seen, scores * s.head_width**-0.5, -jnp.inf))
+        rows = (self.sequential(rows).reshape(shape) for rows in (q, k, qkv[:, 2]))
+        q, k, v = (row.transpose(0, 2, 1, 3).astype(self.operand) for row in rows)
+        # Blocks of queries, each with the keys that its last one sees: half of the arithmetic.
+        size = max(128, min(512, s.sequence // 4))
+        starts = range(0, s.sequence, size)
+        blocks = [self.attend(q[:, :, a : a + size], k, v, a) for a in starts]
+        out = jnp.concatenate(blocks, 2).transpose(0, 2, 1, 3).reshape(s.tokens, s.width)
+        return self.linear(self.grouped(out), p, f"{name}.o")
+
+    def attend(self, q: Array, k: Array, v: Array, first: int) -> Array:
+        """Returns attention of the queries from place `first`. q: [B, H, n, W]"""
+        end = first + q.shape[2]
+        k, v = k[:, :, :end], v[:, :, :end]
+        scores = jnp.einsum("bhqw,bhkw->bhqk", q, k, preferred_element_type=jnp.float32)
+        seen = np.arange(end) <= np.arange(first, end)[:, None]
+        weights = jax.nn.softmax(jnp.where(seen, scores * q.shape[-1] ** -0.5, -jnp.inf))
         weights = weights.astype(self.operand)
-        out = jnp.einsum("bhqk,bkhw->bqhw", weights, v, preferred_element_type=jnp.float32)
-        return self.linear(self.grouped(out.reshape(s.tokens, s.width)), p, f"{name}.o")
+        return jnp.einsum("bhqk,bhkw->bhqw", weights, v, preferred_element_type=jnp.float32)
 
     def feed_forward(self, x: Array, p: Parameters, name: str) -> Array:
         """Returns SwiGLU of normalised rows. [T, D]"""

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from .heat import ROOT, Entry, Failed, Heat
-from .reference import TOLERANCE
+from .reference import Agreement, forward_errors, gradient_norm, training_errors
 
 NAME = "motc"
 
@@ -24,11 +24,11 @@ class MotcRunner:
 
     def prepare(self, entry: Entry) -> None:
         """Checks bf16 against f32, and measures a first step."""
-        allowed = TOLERANCE[self.heat.precision]
-        error = 0.0 if self.heat.precision == "f32" else self._error()
-        entry.facts = {"error": error, "agrees": error <= allowed, "allowed_error": allowed}
-        if error > allowed:
-            raise Failed(f"its bf16 results are not its f32 results: relative error {error:.1e}")
+        errors = {} if self.heat.precision == "f32" else self._errors()
+        agreement = Agreement(errors, self.heat.precision)
+        entry.facts = agreement.facts
+        if agreement.problems:
+            raise Failed(f"its bf16 results are not its f32 results: {agreement.problems[0]}")
         if self.heat.task == "train":
             entry.facts["first_step_seconds"] = self._first_step()
 
@@ -56,14 +56,17 @@ class MotcRunner:
         files = ["--weights", data / "weights.safetensors", "--input", data / "input.safetensors"]
         self._motc("run", *files, "-o", output, *arguments, **variables)
 
-    def _error(self) -> float:
-        """Returns the relative error of the loss against that of f32."""
+    def _errors(self) -> dict[str, float]:
+        """Returns the relative errors of the results against those of f32."""
+        sizes, data, trains = self.heat.sizes, self.heat.data, self.heat.task == "train"
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "output.safetensors"
-            self._run(output, "--outputs", "loss")
-            loss = float(load_file(output)["loss"])
-        wanted = json.loads((self.heat.data / "reference.json").read_text())["loss"]
-        return abs(loss / wanted - 1)
+            self._run(output, *(["--grad"] if trains else ["--outputs", "logits"]))
+            results = load_file(output)
+        if trains:
+            norm = gradient_norm(results)
+            return training_errors(data, {"loss": results["loss"], "gradient_norm": norm})
+        return forward_errors(data, sizes, results["logits"].reshape(sizes.tokens, -1))
 
     def _first_step(self) -> float:
         """Returns the seconds from the start to gradients in a file, with an empty cache."""

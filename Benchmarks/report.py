@@ -62,7 +62,7 @@ def rows(heat: Results) -> list[list[str]]:
                 f"{entry['gflops']:,.0f}",
                 share_of_peak(entry, heat),
                 f"{ratio:.2f}x" if ratio and entry is not motc else "–",
-                f"{entry['error']:.0e}",
+                f"{max(entry['errors'].values(), default=0.0):.0e}",
                 f"{entry['first_step_seconds']:.1f}" if "first_step_seconds" in entry else "–",
             ]
         )

@@ -50,10 +50,7 @@ def start(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     subject.run()
     agreement = compare(options.data, job, first, subject.results())
     return subject, {
-        "errors": agreement.errors,
-        "error": agreement.worst,
-        "agrees": agreement.holds,
-        "allowed_error": agreement.allowed,
+        **agreement.facts,
         "first_step_seconds": first_seconds,
         "library_memory": before,
     }

@@ -35,10 +35,7 @@ class WorkerRunner:
             )
         entry.facts = self._answer()
         if not entry.facts["agrees"]:
-            raise Failed(
-                f"its results are not motc's: relative error {entry.facts['error']:.1e}, "
-                f"and at most {entry.facts['allowed_error']:.0e} is allowed"
-            )
+            raise Failed(f"its results are not motc's: {'; '.join(entry.facts['problems'])}")
 
     def _answer(self) -> dict[str, Any]:
         line = self.process.stdout.readline()
