@@ -107,6 +107,7 @@ def about(options: argparse.Namespace, motc: pathlib.Path, threads: int) -> dict
     """Returns what a result is to be read with."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "arguments": " ".join(sys.argv[1:]),
         "rounds": options.rounds,
         "threads": threads,
         "processor": machine.processor(),

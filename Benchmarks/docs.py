@@ -37,13 +37,16 @@ def markdown(heats: list[Results]) -> str:
 
 def conditions(heats: list[Results]) -> str:
     """Returns the sentence that says what the figures are of."""
-    heat = heats[0]
+    heat = heats[-1]
+    runs = {heat.get("arguments") for heat in heats}
+    whole = len(runs) == 1 and None not in runs
+    how = "`make bench`" if whole else "`Benchmarks/run.sh --into`, in parts"
     versions = ", ".join(f"{name} {value}" for name, value in heat["versions"].items())
     units = ", ".join(heat["matrix_units"])
     dates = sorted({heat["date"][:10] for heat in heats})
     rounds = sorted({heat["rounds"] for heat in heats})
     return (
-        f"`make bench`, {' and '.join(dates)}, on {heat['processor']} ({units}), "
+        f"{how}, {' and '.join(dates)}, on {heat['processor']} ({units}), "
         f"{heat['threads']} threads, {heat['memory_gib']:.0f} GiB; {versions}. "
         f"Medians of {' or '.join(map(str, rounds))} rounds.\n"
     )
@@ -100,15 +103,9 @@ def memory(heats: list[Results]) -> list[str]:
         for entry in heat["entries"]:
             if "failed" not in entry:
                 lines.append(memory_line(heat, entry))
-    header = [
-        "model",
-        "",
-        "contestant",
-        "peak memory, MB",
-        "of these libraries, MB",
-        "first step, s",
-    ]
-    return [*table(header, lines), ""] if lines else []
+    header = ["model", "", "contestant", "peak memory, MB", "of these libraries, MB"]
+    header += ["first step, s"] if any(heat["cold"] for heat in heats) else []
+    return [*table(header, [line[: len(header)] for line in lines]), ""] if lines else []
 
 
 def memory_line(heat: Results, entry: Results) -> list[str]:
