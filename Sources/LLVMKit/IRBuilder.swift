@@ -11,9 +11,15 @@ package final class IRBuilder {
   private var current: LLVMValueRef?
 
   /// Creates an empty module called `name`.
-  package init(name: String) {
-    context = LLVMContextCreate()
-    module = LLVMModuleCreateWithNameInContext(name, context)
+  package convenience init(name: String) {
+    let context: LLVMContextRef = LLVMContextCreate()
+    self.init(context: context, module: LLVMModuleCreateWithNameInContext(name, context))
+  }
+
+  /// Takes over `module` and its context.
+  init(context: LLVMContextRef, module: LLVMModuleRef) {
+    self.context = context
+    self.module = module
     builder = LLVMCreateBuilderInContext(context)
   }
 
@@ -99,6 +105,27 @@ package final class IRBuilder {
     constant("\(name).\(count)") { LLVMConstNull(LLVMArrayType2(f32.ref, UInt64(count))) }
   }
 
+  /// A word of a constant table.
+  package enum Word {
+    /// A number, i64.
+    case number(Int)
+    /// The address of a function.
+    case function(IRFunction)
+  }
+
+  /// Returns the address of a private constant table of 8-byte words.
+  package func constantTable(_ words: [Word], name: String) -> IRValue {
+    constant(name) {
+      var refs: [LLVMValueRef?] = words.map { word in
+        switch word {
+        case .number(let number): int(number).ref
+        case .function(let function): function.ref
+        }
+      }
+      return LLVMConstStructInContext(context, &refs, UInt32(refs.count), 0)
+    }
+  }
+
   private func constant(_ name: String, _ make: () -> LLVMValueRef?) -> IRValue {
     if let existing = LLVMGetNamedGlobal(module, name) { return IRValue(existing) }
     let value = make()
@@ -163,6 +190,11 @@ package final class IRBuilder {
     var refs: [LLVMValueRef?] = arguments.map(\.ref)
     return IRValue(
       LLVMBuildCall2(builder, function.type, function.ref, &refs, UInt32(refs.count), ""))
+  }
+
+  /// Emits a call of the function at `address`, which takes and returns what `model` does.
+  package func call(at address: IRValue, as model: IRFunction, _ arguments: [IRValue]) {
+    call(IRFunction(ref: address.ref, type: model.type), arguments)
   }
 
   /// Emits a call of LLVM's intrinsic `name`, overloaded on `types`.

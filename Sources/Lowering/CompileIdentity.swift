@@ -18,26 +18,11 @@ extension Compiler {
   /// different code. Source lines are left out: moving a line in a spec compiles nothing anew.
   package func identity(of functions: [Function], in module: Module) -> String {
     var module = module
-    module.functions = functions.map {
-      Function(name: $0.name, graph: $0.graph.withoutLocations())
-    }
+    module.functions = functions
     let lines = [
       "llvm \(Compiler.llvm)", options.target.identity, options.precision.rawValue,
-      options.disabled.sorted().joined(separator: ","), module.text,
+      options.disabled.sorted().joined(separator: ","), module.text(locations: false),
     ]
     return lines.joined(separator: "\n")
-  }
-}
-
-extension Graph {
-  /// Returns this graph without the places in the user's file.
-  fileprivate func withoutLocations() -> Graph {
-    let copy = try? rebuilt { id, operands, graph in
-      let node = self[id]
-      return try graph.append(
-        node.op, operands, type: declaredType(of: node), cluster: node.cluster)
-    }
-    // Nodes that were typed once are typed again.
-    return copy ?? self
   }
 }

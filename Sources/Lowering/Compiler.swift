@@ -20,7 +20,7 @@ public struct CompileOptions: Hashable, Sendable {
   }
 }
 
-/// Takes a module through the stages: graph, passes, kernel plan, LLVM IR, object.
+/// Takes a module through the stages: graph, passes, kernel plan, LLVM IR, objects.
 public struct Compiler {
   /// The options.
   public let options: CompileOptions
@@ -28,7 +28,7 @@ public struct Compiler {
   /// Creates a compiler.
   public init(_ options: CompileOptions = CompileOptions()) { self.options = options }
 
-  /// Returns `functions` of `module` compiled: passes, kernel plan, LLVM IR, object.
+  /// Returns `functions` of `module` compiled: passes, kernel plan, LLVM IR, objects.
   ///
   /// - Parameter functions: by name; `gradients` is derived from `loss` where the module lacks it.
   /// - Throws: `Diagnostics` if the module lacks a function or a graph cannot be planned; anything else
@@ -42,7 +42,7 @@ public struct Compiler {
     let plan = try plan(optimized, of: module)
     let emitted = try emit(plan)
     return CompiledProgram(
-      plan: plan, object: try emitted.object(), scratchBytes: emitted.scratchBytes)
+      plan: plan, objects: try emitted.objects(), scratchBytes: emitted.scratchBytes)
   }
 
   /// Returns function `name` of `module`: what it holds, or the gradients of its loss.
@@ -110,23 +110,5 @@ public struct Compiler {
       throw Diagnostic("the emitted module is broken: \(complaint)")
     }
     return EmittedModule(ir: code.ir, cpu: options.target.cpu, scratchBytes: code.scratchBytes)
-  }
-}
-
-/// A plan as LLVM IR, ready to become text, assembly or an object.
-package struct EmittedModule {
-  let ir: IRBuilder
-  let cpu: TargetCPU
-  /// Bytes of scratch memory that each thread needs.
-  package let scratchBytes: Int
-
-  /// The module as LLVM IR text.
-  package var text: String { ir.text }
-
-  /// Returns the module as an object file, or as assembly text.
-  ///
-  /// - Throws: `LLVMError` if code generation fails.
-  package func object(assembly: Bool = false) throws -> [UInt8] {
-    try ir.emit(for: cpu, assembly: assembly)
   }
 }

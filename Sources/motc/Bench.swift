@@ -21,6 +21,7 @@ struct Bench: ParsableCommand {
   @OptionGroup var model: ModelArguments
   @OptionGroup var compile: CompileArguments
   @OptionGroup var execution: ExecutionArguments
+  @OptionGroup var reports: ReportArguments
 
   @Option(help: ArgumentHelp("Modes: fused, unfused.", valueName: "modes"))
   var compare = "fused,unfused"
@@ -49,11 +50,11 @@ struct Bench: ParsableCommand {
     let module = try model.load(clock)
     let pool = execution.makePool()
     let batch = try syntheticBatch(module)
-    let tensors = try initialTensors(of: module, seed: 0)
+    let tensors = try clock.measure("initialize") { try initialTensors(of: module, seed: 0) }
     var subjects: [BenchSubject] = []
     for mode in modes {
       let options = try compile.optionsToRun(fuse: mode.fusion)
-      let build = Build(module, options, clock: clock)
+      let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
       subjects.append(try BenchSubject(mode, build, tensors, batch, pool))
     }
     let probe = try PeakMeter(try compile.optionsToRun(), pool)
@@ -61,6 +62,7 @@ struct Bench: ParsableCommand {
       module: module, subjects: subjects, probe: probe, rounds: rounds, pool: pool,
       precision: compile.precision, clock: clock)
     try Output(nil).write(report.text)
+    if reports.time { clock.report() }
     guard let json else { return }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Lowering
 import MoTIR
+import Runtime
 
 /// `motc compile`: one stage of a model, as text or as an object.
 struct Compile: ParsableCommand {
@@ -8,7 +9,7 @@ struct Compile: ParsableCommand {
     abstract: "Takes a model to one stage of compilation and prints it.",
     discussion: """
       Stages: graph, the IR as built; grad, with @gradients; opt, after the passes; plan, the kernels; \
-      ll, asm and obj, what LLVM makes of them.
+      ll, asm and obj, what LLVM makes of them; ready, code in memory that could run: nothing is printed.
 
       Examples:
         motc compile examples/chameleon.swift-spec --emit opt
@@ -24,6 +25,7 @@ struct Compile: ParsableCommand {
     case ll
     case asm
     case obj
+    case ready
   }
 
   @OptionGroup var model: ModelArguments
@@ -61,10 +63,20 @@ struct Compile: ParsableCommand {
     let clock = StageClock()
     if emit == .obj { try Output(output).requireBinary() }
     let module = try model.load(clock)
+    if emit == .ready { return try makeReady(module, clock) }
     let build = Build(module, try compile.options(), clock: clock)
     var summary = Summary(module: module.name)
     try Output(output).write(try stage(build, &summary))
     if let output, output != "-" { say(summary.text(file: output)) }
+    if time { clock.report() }
+  }
+
+  /// Puts the functions in memory, from the object cache if they are there: what a run does before it
+  /// has weights.
+  private func makeReady(_ module: Module, _ clock: StageClock) throws {
+    let build = Build(module, try compile.optionsToRun(), clock: clock)
+    let names = functions.isEmpty ? [defaultFunction(module)] : functions
+    _ = try build.model(names, trains: names.contains("gradients"), pool: ThreadPool())
     if time { clock.report() }
   }
 
@@ -103,7 +115,7 @@ struct Compile: ParsableCommand {
     let emitted = try build.emit(plan)
     guard emit == .ll else {
       return try CannotRun.unless {
-        try build.clock.measure("llvm") { try emitted.object(assembly: emit == .asm) }
+        try build.clock.measure("codegen") { try emitted.object(assembly: emit == .asm) }
       }
     }
     let text = Array(emitted.text.utf8)

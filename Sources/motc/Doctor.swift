@@ -69,7 +69,7 @@ struct Doctor: ParsableCommand {
 
   /// Returns the state of the object cache.
   private static func cache(_ problems: inout [Diagnostic]) -> String {
-    guard let folder = makeCache().folder else { return "off" }
+    guard let folder = objectCache.folder else { return "off" }
     let manager = FileManager.default
     guard let names = try? manager.contentsOfDirectory(atPath: folder) else {
       if manager.fileExists(atPath: folder) {
@@ -79,7 +79,7 @@ struct Doctor: ParsableCommand {
       }
       return "\(folder), empty"
     }
-    let sizes = names.map { name in
+    let sizes = names.filter { $0.hasSuffix(".motco") }.map { name in
       let attributes = try? manager.attributesOfItem(atPath: "\(folder)/\(name)")
       return attributes?[.size] as? Int ?? 0
     }
@@ -90,7 +90,7 @@ struct Doctor: ParsableCommand {
           "others may write to the object cache, so it is not used",
           suggestion: "chmod 700 \(folder)"))
     }
-    return "\(folder), \(names.count) objects, \(bytes(sizes.reduce(0, +)))"
+    return "\(folder), \(sizes.count) entries, \(bytes(sizes.reduce(0, +)))"
   }
 
   /// Returns what evaluates specs, and how it is contained.

@@ -20,6 +20,7 @@ struct Run: ParsableCommand {
   @OptionGroup var model: ModelArguments
   @OptionGroup var compile: CompileArguments
   @OptionGroup var execution: ExecutionArguments
+  @OptionGroup var reports: ReportArguments
 
   @Option(help: ArgumentHelp("The parameters.", valueName: "file"))
   var weights: String
@@ -36,9 +37,6 @@ struct Run: ParsableCommand {
   @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
   var output: String
 
-  @Flag(help: "Print the time of each stage to stderr.")
-  var time = false
-
   func run() throws {
     let options = try compile.optionsToRun()
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
@@ -52,7 +50,7 @@ struct Run: ParsableCommand {
       outputs.map(names(in:)), hasTargets: file.tensor("targets") != nil, grad: grad, of: module)
     try check(batch, for: request.functions, of: module)
     let tensors = try loadWeights(weights, of: module, clock)
-    let build = Build(module, options, clock: clock)
+    let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
     let compiled = try build.model(
       request.functions.map(\.name), trains: false, pool: execution.makePool())
     try compiled.load(tensors)
@@ -60,7 +58,7 @@ struct Run: ParsableCommand {
     let results = try request.evaluate(compiled, module, clock)
     try write(results, to: output)
     say("\(module.name): \(try summary(results)) → \(output)")
-    if time { clock.report() }
+    if reports.time { clock.report() }
   }
 }
 

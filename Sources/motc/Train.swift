@@ -19,6 +19,7 @@ struct Train: ParsableCommand {
   @OptionGroup var model: ModelArguments
   @OptionGroup var compile: CompileArguments
   @OptionGroup var execution: ExecutionArguments
+  @OptionGroup var reports: ReportArguments
   @OptionGroup var optimizer: OptimizerArguments
 
   @Option(
@@ -55,16 +56,17 @@ struct Train: ParsableCommand {
     let corpus = try clock.measure("read \(data)") {
       try Corpus(path: data, module: module, seed: seed)
     }
-    let build = Build(module, options, clock: clock)
+    let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
     try check(corpus.batch(step: 0), for: build.functions(["gradients"]), of: module)
     let tensors =
       try weights.map { try loadWeights($0, of: module, clock) }
-      ?? initialTensors(of: module, seed: seed)
+      ?? clock.measure("initialize") { try initialTensors(of: module, seed: seed) }
     let compiled = try build.model(["gradients"], trains: true, pool: execution.makePool())
-    try compiled.load(tensors)
+    try clock.measure("load weights") { try compiled.load(tensors) }
     say(
       "\(module.name): \(corpus.count) items, \(module.batch) x \(module.sequence) tokens a step, "
         + "\(compiled.pool.threads) threads")
+    if reports.time { clock.report() }
     try train(compiled, module, corpus)
     guard let output else { return }
     try write(

@@ -64,8 +64,8 @@ import Testing
         "run", "model.motir", "--weights", "w", "--input", "in", "-o", "out", "--time")
       stages.append(result.errors)
     }
-    #expect(stages[0].contains("llvm"))
-    #expect(!stages[1].contains("llvm"))
+    #expect(stages[0].contains("codegen"))
+    #expect(!stages[1].contains("codegen"))
     #expect(!stages[1].contains("emit"))
   }
 

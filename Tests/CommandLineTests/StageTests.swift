@@ -64,6 +64,28 @@ import Testing
     #expect(result.errors.contains("pass fuse-epilogues"))
   }
 
+  @Test func readyPrintsItsStagesAlone() throws {
+    let motc = try Motc()
+    for stage in ["codegen", "cache look-up"] {
+      let result = try motc("compile", "model.motir", "--emit", "ready", "--time")
+      #expect(result.status == 0)
+      #expect(result.output.isEmpty)
+      for name in [stage, "parse", "plan", "link", "total"] {
+        #expect(result.errors.contains(name))
+      }
+    }
+  }
+
+  /// The cache is asked for the object, and given it: one warning all the same.
+  @Test func aCacheThatIsNotUsedIsSaidOnce() throws {
+    let motc = try Motc()
+    mkdir(motc.path("cache"), 0o777)
+    chmod(motc.path("cache"), 0o777)
+    let result = try motc("compile", "model.motir", "--emit", "ready")
+    #expect(result.status == 0)
+    #expect(result.errors.components(separatedBy: "others may write").count == 2)
+  }
+
   @Test func passesOneByOneAreThePipeline() throws {
     let motc = try Motc()
     let all = try motc("compile", "model.motir", "--emit", "opt", "--function", "loss")

@@ -78,7 +78,7 @@ struct Compilation: Sendable, CustomStringConvertible {
         toFile: "\(path)/\(module.name).\(disabled.count).ll", atomically: true, encoding: .utf8)
     }
     return CompiledObject(
-      plan: plan, object: try emitted.object(), scratchBytes: emitted.scratchBytes,
+      plan: plan, objects: try emitted.objects(), scratchBytes: emitted.scratchBytes,
       isGuarded: isGuarded)
   }
 
@@ -91,14 +91,14 @@ struct Compilation: Sendable, CustomStringConvertible {
 /// What a compilation made, for any number of threads.
 struct CompiledObject: Sendable {
   let plan: KernelPlan
-  let object: [UInt8]
+  let objects: [[UInt8]]
   let scratchBytes: Int
   let isGuarded: Bool
 
   /// Returns a model in memory.
   func model(threads: Int) throws -> CompiledModel {
     try CompiledModel(
-      plan: plan, object: object, scratchBytes: scratchBytes, pool: ThreadPool(threads: threads),
+      plan: plan, objects: objects, scratchBytes: scratchBytes, pool: ThreadPool(threads: threads),
       guarded: isGuarded)
   }
 }

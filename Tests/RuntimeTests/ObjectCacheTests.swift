@@ -126,6 +126,17 @@ private struct Recorder: LogHandler {
     #expect(cache(file).object(for: key) == nil)
   }
 
+  @Test func aWarningIsSaidOnce() throws {
+    let folder = try TemporaryFolder()
+    chmod(folder.path, 0o777)
+    let cache = cache(folder.path)
+    for byte in 0..<3 as Range<UInt8> {
+      cache.store([1], for: Digest(fields: [[byte]]))
+      #expect(cache.object(for: Digest(fields: [[byte]])) == nil)
+    }
+    #expect(messages.text.split(separator: "\n").count == 1)
+  }
+
   @Test func theOldestGoFirst() throws {
     let folder = try TemporaryFolder()
     let cache = cache(folder.path, limit: 3 * 1_100)

@@ -32,17 +32,19 @@ final class CodeGenerator {
 
   // MARK: Kernels
 
-  private func function(for call: KernelCall) -> IRFunction {
+  /// Returns the function of the call's kernel, defining it at its first use.
+  func function(for call: KernelCall) -> IRFunction {
     if let function = functions[call.kernel] { return function }
-    let arguments = call.arguments.map { argument in
-      if case .integer = argument { ir.i64 } else { ir.pointer }
-    }
     let function = ir.define(
-      unique(call.kernel.name), [ir.pointer, ir.pointer, ir.i64, ir.i64] + arguments,
+      unique(call.kernel.name), [ir.pointer, ir.pointer, ir.i64, ir.i64, ir.pointer],
       returns: ir.void, attributes: ["noinline"], target: target.functionAttributes
     ) { parameters in
-      let frame = KernelFrame(parameters)
-      emitBody(of: call.kernel, frame)
+      let arguments = call.arguments.enumerated().map { index, argument in
+        let place = bytes(parameters[4], ir.int(8 * index))
+        if case .integer = argument { return ir.load(ir.i64, place, align: 8) }
+        return ir.load(ir.pointer, place, align: 8)
+      }
+      emitBody(of: call.kernel, KernelFrame(parameters, arguments))
       ir.returnVoid()
     }
     functions[call.kernel] = function
@@ -97,51 +99,6 @@ final class CodeGenerator {
     }
     return candidate
   }
-
-  // MARK: Entries
-
-  private func emitEntry(_ entry: Entry) {
-    _ = ir.define(
-      entry.symbol, [ir.pointer, ir.i64, ir.i64], returns: ir.void, exported: true,
-      target: target.functionAttributes
-    ) { parameters in
-      let (table, thread, threads) = (parameters[0], parameters[1], parameters[2])
-      let regions = Region.allCases.map { region in
-        ir.load(ir.pointer, ir.element(table, ir.int(region.rawValue), ir.pointer), align: 8)
-      }
-      let control = regions[Region.control.rawValue]
-      let scratch = bytes(
-        regions[Region.scratch.rawValue], ir.mul(thread, ir.int(scratchBytes)))
-      let restore = target.isX86 ? flushDenormals() : {}
-      for call in entry.calls {
-        if call.waits { barrier(control, threads) }
-        let arguments = call.arguments.map { address(of: $0, regions) }
-        ir.call(function(for: call), [scratch, control, thread, threads] + arguments)
-      }
-      restore()
-      ir.returnVoid()
-    }
-  }
-
-  private func address(of argument: KernelArgument, _ regions: [IRValue]) -> IRValue {
-    switch argument {
-    case .integer(let number): return ir.int(number)
-    case .buffer(let id, _):
-      let buffer = plan[id]
-      return bytes(regions[buffer.region.rawValue], ir.int(buffer.offset))
-    }
-  }
-
-  /// Makes denormal numbers 0 for speed; returns what emits the way back to the caller's mode.
-  private func flushDenormals() -> () -> Void {
-    let saved = ir.stack(bytes: 8)
-    ir.intrinsic("llvm.x86.sse.stmxcsr", overloads: [], [saved])
-    let mode = bytes(saved, ir.int(4))
-    // Bit 15 makes denormal results 0, bit 6 operands.
-    ir.store(ir.or(ir.load(ir.i32, saved), ir.int(0x8040, ir.i32)), mode)
-    ir.intrinsic("llvm.x86.sse.ldmxcsr", overloads: [], [mode])
-    return { self.ir.intrinsic("llvm.x86.sse.ldmxcsr", overloads: [], [saved]) }
-  }
 }
 
 /// What every kernel is handed.
@@ -157,11 +114,11 @@ struct KernelFrame {
   /// The call's arguments.
   let arguments: [IRValue]
 
-  init(_ parameters: [IRValue]) {
+  init(_ parameters: [IRValue], _ arguments: [IRValue]) {
     scratch = parameters[0]
     control = parameters[1]
     thread = parameters[2]
     threads = parameters[3]
-    arguments = Array(parameters.dropFirst(4))
+    self.arguments = arguments
   }
 }

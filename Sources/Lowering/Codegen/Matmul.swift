@@ -86,17 +86,24 @@ extension CodeGenerator {
       for height in tileHeights {
         let end = ir.add(
           start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
-        ir.loop(from: start, to: end, by: height) { row in
+        func one(_ row: IRValue) {
           tile(
             height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), weights,
             at(columns, ir.mul(row, ir.int(shape.leading))), depth: depth)
+        }
+        if height == plan.tile.rows {
+          ir.loop(from: start, to: end, by: height, one)
+        } else {
+          // Each lower tile runs at most once: a loop would cost compile time for nothing.
+          ir.when(ir.compare(.less, start, end)) { one(start) }
         }
         start = end
       }
     }
   }
 
-  /// The heights of tiles: the full one, then ever smaller ones for what is left of a block.
+  /// The heights of tiles: the full one of at most 8 rows, then ever smaller ones for what is left of a
+  /// block, each at least half of the one before.
   private var tileHeights: [Int] {
     let full = plan.tile.rows
     return [full] + [4, 2, 1].filter { $0 < full }

@@ -10,35 +10,38 @@
 
 extension Module {
   /// The module as IR text.
-  public var text: String {
+  public var text: String { text(locations: true) }
+
+  /// Returns the module as IR text, with or without the places in the user's file.
+  package func text(locations: Bool) -> String {
     var text = "module \(symbol(name)) batch \(batch) sequence \(sequence) {\n"
     for modality in modalities { text += "  \(modality.text)\n" }
     for parameter in parameters { text += "  \(parameter.text)\n" }
     for objective in objectives { text += "  \(objective.text)\n" }
-    for function in functions { text += function.text(indent: "  ") }
+    for function in functions { text += function.text(indent: "  ", locations) }
     return text + "}\n"
   }
 }
 
 extension Function {
   /// The function as IR text.
-  public var text: String { text(indent: "") }
+  public var text: String { text(indent: "", true) }
 
-  fileprivate func text(indent: String) -> String {
-    "\(indent)func \(symbol(name)) {\n\(graph.text(indent: indent + "  "))\(indent)}\n"
+  fileprivate func text(indent: String, _ locations: Bool) -> String {
+    "\(indent)func \(symbol(name)) {\n\(graph.text(indent: indent + "  ", locations))\(indent)}\n"
   }
 }
 
 extension Graph {
   /// The graph as the lines of a function's body.
-  public var text: String { text(indent: "") }
+  public var text: String { text(indent: "", true) }
 
-  fileprivate func text(indent: String) -> String {
+  fileprivate func text(indent: String, _ locations: Bool) -> String {
     let names = valueNames()
     var text = ""
     for node in nodes {
       if case .parameter = node.op { continue }
-      text += "\(indent)\(line(of: node, names))\n"
+      text += "\(indent)\(line(of: node, names, locations))\n"
     }
     return text + returnText(names, indent)
   }
@@ -53,7 +56,7 @@ extension Graph {
     }
   }
 
-  private func line(of node: Node, _ names: [String]) -> String {
+  private func line(of node: Node, _ names: [String], _ locations: Bool) -> String {
     let syntax = node.op.syntax
     let operands = node.operands.map { names[$0.index] }
     let labelled = min(syntax.labels.count, operands.count)
@@ -68,7 +71,7 @@ extension Graph {
     parts += syntax.attributes.map(\.text)
     parts.append(": \(node.results.map { type(of: $0).description }.joined(separator: ", "))")
     if let cluster = node.cluster { parts.append("in #\(cluster)") }
-    if let location = node.location {
+    if locations, let location = node.location {
       parts.append("at \(quoted(location.file)):\(location.line):\(location.column)")
     }
     let results = node.results.map { names[$0.index] }.joined(separator: ", ")

@@ -15,19 +15,20 @@ public final class CompiledModel {
   private var entries: [String: EntryFunction] = [:]
   private let regions: [AlignedBuffer]
   private let inputSources: [Binding]
+  private let symbols: [ObjectSymbols.Function]
 
   /// A compiled entry: (addresses of the regions, thread, threads).
   private typealias EntryFunction = @convention(c) (UnsafeRawPointer, Int, Int) -> Void
 
-  /// Links `object`, which was compiled from `plan`, and reserves its memory.
+  /// Links `objects`, which were compiled from `plan`, and reserves its memory.
   ///
   /// - Parameters:
   ///   - scratchBytes: what each thread needs, as the compiler found.
   ///   - guarded: whether every region ends, to a cache line, at a page that nobody may touch, so that
   ///     a kernel which passes its end is caught.
-  /// - Throws: `Diagnostic` if memory is short, `LLVMError` if the object cannot be linked.
+  /// - Throws: `Diagnostic` if memory is short, `LLVMError` if the objects cannot be linked.
   package init(
-    plan: KernelPlan, object: [UInt8], scratchBytes: Int, pool: ThreadPool, guarded: Bool = false
+    plan: KernelPlan, objects: [[UInt8]], scratchBytes: Int, pool: ThreadPool, guarded: Bool = false
   ) throws {
     self.plan = plan
     self.pool = pool
@@ -46,7 +47,10 @@ public final class CompiledModel {
     }
     jit = try JIT()
     if plan.backend == .blas { try defineBLAS(&jit) }
-    try jit.add(object: object, name: plan.name)
+    for (index, object) in objects.enumerated() {
+      try jit.add(object: object, name: "\(plan.name).\(index)")
+    }
+    symbols = objects.flatMap { ObjectSymbols(of: $0).functions }
     var seen: Set<String> = []
     inputSources = plan.entries.flatMap(\.inputs).filter { seen.insert($0.name).inserted }
     for entry in plan.entries {
@@ -61,7 +65,7 @@ public final class CompiledModel {
   /// - Throws: `Diagnostic` if memory is short.
   public convenience init(_ program: CompiledProgram, threads: Int? = nil) throws {
     try self.init(
-      plan: program.plan, object: program.object, scratchBytes: program.scratchBytes,
+      plan: program.plan, objects: program.objects, scratchBytes: program.scratchBytes,
       pool: ThreadPool(threads: threads))
   }
 
@@ -75,6 +79,17 @@ public final class CompiledModel {
   /// Returns the memory of `buffer` as f32.
   package func floats(_ buffer: BufferID) -> UnsafeMutableBufferPointer<Float> {
     memory(buffer).bindMemory(to: Float.self)
+  }
+
+  /// The functions that the objects show each other, kernels among them, in memory.
+  ///
+  /// - Throws: `LLVMError` if one of them was not linked.
+  package func linkedFunctions() throws -> [LinkedFunction] {
+    try symbols.map { symbol in
+      LinkedFunction(
+        name: symbol.name, address: UInt(bitPattern: try jit.lookup(symbol.name)),
+        size: symbol.size)
+    }
   }
 
   /// The control region.

@@ -1,7 +1,8 @@
 internal import Glibc
 package import Logging
+internal import Synchronization
 
-/// Object files on disk, found by a digest of everything they were made from.
+/// Machine code and models of specs on disk, found by a digest of everything they were made from.
 ///
 /// What is in the folder gets executed, so it must be ours alone to write, and every file is checked
 /// against its own digest when read. A cache never fails a compile: what goes wrong is a miss and a
@@ -12,6 +13,16 @@ package struct ObjectCache: Sendable {
   /// The most bytes that the files may take together; the least recently used go first.
   package let limit: Int
   private let logger: Logger
+  /// What was logged: each message once, however often the folder is asked.
+  private let said = Said()
+
+  /// Messages that were logged.
+  private final class Said: Sendable {
+    private let messages = Mutex<Set<String>>([])
+
+    /// `true` iff `message` was not logged before.
+    func isNew(_ message: String) -> Bool { messages.withLock { $0.insert(message).inserted } }
+  }
 
   /// Creates the cache in `folder`; `nil` turns it off.
   package init(folder: String?, limit: Int = 1 << 30, logger: Logger) {
@@ -48,13 +59,13 @@ package struct ObjectCache: Sendable {
     defer { close(file) }
     var status = stat()
     guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, isOurs(status) else {
-      logger.warning("object cache: \(name) is not a file of this user, so it is not used")
+      warn("\(name) is not a file of this user, so it is not used")
       return nil
     }
     guard status.st_size <= limit, let bytes = readAll(file, count: Int(status.st_size)),
       let object = CacheEntry.object(in: bytes, key: key)
     else {
-      logger.warning("object cache: \(name) is damaged, so it is made again")
+      warn("\(name) is damaged, so it is made again")
       return nil
     }
     // Marks the file as used, so that others are evicted before it.
@@ -83,12 +94,24 @@ package struct ObjectCache: Sendable {
     CacheEviction(folder: folder, limit: limit).run(keeping: name)
   }
 
+  /// Returns the folder, created if need be, for what else is kept there; `nil` if the cache is off, or
+  /// others may write to the folder.
+  func trustedFolder() -> String? {
+    guard let descriptor = openFolder(creating: true) else { return nil }
+    close(descriptor)
+    return folder
+  }
+
   /// Returns the name of the file for `key`.
   private func fileName(_ key: Digest) -> String { "\(key)\(CacheEntry.suffix)" }
 
   /// Logs that `action` failed, with the system's reason.
   private func report(_ action: String) {
-    logger.warning("object cache: \(action): \(String(cString: strerror(errno)))")
+    warn("\(action): \(String(cString: strerror(errno)))")
+  }
+
+  private func warn(_ message: String) {
+    if said.isNew(message) { logger.warning("object cache: \(message)") }
   }
 
   /// Opens the folder if nobody else may write to it.
@@ -103,8 +126,7 @@ package struct ObjectCache: Sendable {
     var status = stat()
     guard fstat(descriptor, &status) == 0, isOurs(status) else {
       close(descriptor)
-      logger.warning(
-        "object cache: others may write to \(folder), so it is not used; try chmod 700 \(folder)")
+      warn("others may write to \(folder), so it is not used; try chmod 700 \(folder)")
       return nil
     }
     return descriptor

@@ -8,6 +8,24 @@ package enum SpecContainment: Hashable, Sendable {
   /// Limits of time, memory and output alone, for this reason.
   case limitsOnly(String)
 
+  /// Where a sandboxed process finds compiled modules of C headers.
+  enum Modules: Hashable {
+    /// Nowhere: it makes its own.
+    case none
+    /// In a copy of this folder, which is the process's own.
+    case copied(String)
+    /// In this folder, which it fills; for programs of motc alone.
+    case filled(String)
+  }
+
+  /// The folder of compiled modules in a sandbox.
+  static let modulesFolder = "/tmp/modules"
+  /// What is copied there, in a sandbox.
+  private static let keptFolder = "/tmp/kept"
+
+  /// `true` iff a process has no files of the user and no network.
+  package var isSandbox: Bool { if case .bubblewrap = self { true } else { false } }
+
   /// Returns the best that works here, found by trying it.
   package static func probed() -> SpecContainment {
     guard let path = Executables.find("bwrap") else {
@@ -35,7 +53,9 @@ package enum SpecContainment: Hashable, Sendable {
   }
 
   /// Returns the command that runs `command` contained, seeing only `folders` and the system's.
-  func command(_ command: [String], folders: [String], limits: SpecLimits) -> [String] {
+  func command(
+    _ command: [String], folders: [String], limits: SpecLimits, modules: Modules = .none
+  ) -> [String] {
     let seconds = limits.wall.components.seconds + 1
     // The shell's own limits need no other program. File sizes are in blocks of 512 bytes.
     let script =
@@ -44,13 +64,14 @@ package enum SpecContainment: Hashable, Sendable {
     let shell = ["/bin/sh", "-c", script, "sh"]
     switch self {
     case .bubblewrap(let path):
-      return shell + [path] + Self.sandbox(folders: folders) + ["--"] + command
+      return shell + [path] + Self.sandbox(folders: folders, modules) + ["--"]
+        + Self.copying(modules) + command
     case .limitsOnly: return shell + command
     }
   }
 
   /// Returns bubblewrap's arguments for a view of the system that has `folders` and no home.
-  private static func sandbox(folders: [String]) -> [String] {
+  private static func sandbox(folders: [String], _ modules: Modules = .none) -> [String] {
     var arguments = ["--unshare-all", "--die-with-parent", "--new-session"]
     arguments += ["--ro-bind", "/usr", "/usr"]
     for folder in ["/lib", "/lib64", "/bin"] { arguments += ["--ro-bind-try", folder, folder] }
@@ -60,6 +81,19 @@ package enum SpecContainment: Hashable, Sendable {
     for folder in folders where !folder.hasPrefix("/usr/") {
       arguments += ["--ro-bind", folder, folder]
     }
+    switch modules {
+    case .none: break
+    case .copied(let folder): arguments += ["--ro-bind", folder, keptFolder]
+    case .filled(let folder): arguments += ["--bind", folder, modulesFolder]
+    }
     return arguments + ["--remount-ro", "/", "--chdir", "/tmp"]
+  }
+
+  /// Returns what stands before a command in the sandbox, to give it its copy of `modules`. Times are kept:
+  /// the compiler takes a newer module for a changed one. If the copy fails, it makes its own.
+  private static func copying(_ modules: Modules) -> [String] {
+    guard case .copied = modules else { return [] }
+    let script = "cp -rp \(keptFolder) \(modulesFolder) 2>/dev/null; exec \"$@\""
+    return ["/bin/sh", "-c", script, "sh"]
   }
 }

@@ -2,25 +2,39 @@ import Foundation
 package import MoTIR
 
 /// Evaluates specs: it runs them with Swift's interpreter, contained, and reads the IR they hand back.
+///
+/// What a spec hands back depends on its text, the sizes asked for, the compiler and MoTIR: a sandbox has no
+/// files and no network. So it is kept in the cache under a digest of these, unless the spec printed
+/// something or there is no sandbox, and the next evaluation runs no Swift.
 package struct SpecEvaluator: Sendable {
   /// What the process may use.
   private let limits: SpecLimits
-  /// What keeps it from the rest of the machine.
-  package let containment: SpecContainment
+  /// What keeps it from the rest of the machine; found when it is needed if `nil`.
+  private let containment: SpecContainment?
+  /// Where models and compiled modules are kept.
+  private let cache: ObjectCache?
+  /// Whether a spec is run although its model is kept.
+  private let isFresh: Bool
   /// Takes what the spec prints, for its author.
   private let forward: @Sendable (String) -> Void
 
   /// Creates an evaluator.
   ///
-  /// - Parameter print: takes what specs print to stdout; by default it goes to stderr.
+  /// - Parameters:
+  ///   - cache: where models and compiled modules are kept; `nil` keeps nothing.
+  ///   - isFresh: whether a spec is run although its model is kept, as one that asks for the time may want.
+  ///   - print: takes what specs print to stdout; by default it goes to stderr.
   package init(
-    limits: SpecLimits = SpecLimits(), containment: SpecContainment = .probed(),
+    limits: SpecLimits = SpecLimits(), containment: SpecContainment? = nil,
+    cache: ObjectCache? = nil, isFresh: Bool = false,
     print: @escaping @Sendable (String) -> Void = {
       try? FileHandle.standardError.write(contentsOf: Data($0.utf8))
     }
   ) {
     self.limits = limits
     self.containment = containment
+    self.cache = cache
+    self.isFresh = isFresh
     self.forward = print
   }
 
@@ -33,48 +47,60 @@ package struct SpecEvaluator: Sendable {
   package func evaluate(
     path: String, batch: Int?, sequence: Int?
   ) throws(Diagnostics) -> Module {
-    let process: ContainedProcess
     let source: SpecSource
+    let toolchain: SpecToolchain
     do throws(Diagnostic) {
       source = SpecSource(path: path, text: try SpecFile.read(path, limit: SpecFile.specBytes))
-      process = try run(source.wrapped(batch: batch, sequence: sequence))
+      toolchain = try SpecToolchain.found()
+    } catch {
+      throw Diagnostics([error])
+    }
+    let program = source.wrapped(batch: batch, sequence: sequence)
+    let key = toolchain.identity.map { Digest(fields: [Array($0.utf8), Array(program.utf8)]) }
+    let module: Module
+    if let kept = kept(key, source) {
+      module = kept
+    } else {
+      module = try run(program, of: source, toolchain, key)
+    }
+    try module.requireSizes(batch: batch, sequence: sequence, path: path)
+    return module
+  }
+
+  /// Returns the model that is kept under `key`, if there is one.
+  private func kept(_ key: Digest?, _ source: SpecSource) -> Module? {
+    guard !isFresh, let key, let answer = cache?.object(for: key) else { return nil }
+    return try? module(answer, source)
+  }
+
+  /// Returns the model that `program` hands back when it is run, and keeps it under `key`.
+  private func run(
+    _ program: String, of source: SpecSource, _ toolchain: SpecToolchain, _ key: Digest?
+  ) throws(Diagnostics) -> Module {
+    let interpreter = SpecInterpreter(
+      toolchain: toolchain, containment: containment ?? .probed(), limits: limits)
+    let process: ContainedProcess
+    do throws(Diagnostic) {
+      process = try interpreter.run(program, modules: modules(for: interpreter))
     } catch {
       throw Diagnostics([error])
     }
     let output = String(decoding: process.written[0], as: UTF8.self)
     if !output.isEmpty { forward(SpecFile.printable(output)) }
     let module = try result(of: process, source)
-    try module.requireSizes(batch: batch, sequence: sequence, path: path)
+    if interpreter.containment.isSandbox, output.isEmpty, let key {
+      cache?.store(process.written[2], for: key)
+    }
     return module
   }
 
-  /// Runs the program `text` in the interpreter.
-  private func run(_ text: String) throws(Diagnostic) -> ContainedProcess {
-    let toolchain = try SpecToolchain.found()
-    let input = try SpecFile.open(text)
-    defer { close(input) }
-    // Clang's modules of Swift's own headers are built here, for nothing but this run.
-    var cache = "/tmp/modules"
-    var temporary: String?
-    defer { if let temporary { try? FileManager.default.removeItem(atPath: temporary) } }
-    if case .limitsOnly = containment {
-      let folder =
-        FileManager.default.temporaryDirectory.path + "/motc-modules-\(UUID().uuidString)"
-      (cache, temporary) = (folder, folder)
-    }
-    let command = [
-      toolchain.frontend, "-interpret", "-swift-version", "6", "-suppress-warnings",
-      "-diagnostic-style", "llvm", "-resource-dir", "\(toolchain.root)/lib/swift",
-      "-module-cache-path", cache, "-I", toolchain.modules, "-L",
-      toolchain.library.folderOfPath, "-lMoTIR", "-",
-    ]
-    let folders = [toolchain.root, toolchain.modules, toolchain.library]
-    return try ContainedProcess(
-      containment.command(command, folders: folders, limits: limits),
-      environment: [
-        "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "SWIFT_BACKTRACE=enable=no",
-        "LD_LIBRARY_PATH=\(toolchain.libraryFolders.joined(separator: ":"))",
-      ], input: input, limits: limits)
+  /// Returns where `interpreter` finds compiled modules.
+  private func modules(for interpreter: SpecInterpreter) -> SpecContainment.Modules {
+    guard interpreter.containment.isSandbox, let cache,
+      let modules = ModuleCache(for: interpreter.toolchain, in: cache),
+      modules.fill(with: interpreter)
+    else { return .none }
+    return .copied(modules.folder)
   }
 
   /// Returns the module that the process handed back.
@@ -121,11 +147,12 @@ package struct SpecEvaluator: Sendable {
 /// - Parameters:
 ///   - batch: sequences in a batch; the file's number by default.
 ///   - sequence: tokens in a sequence; the file's number by default.
+///   - evaluator: what runs specs.
 package func loadModule(
-  path: String, batch: Int? = nil, sequence: Int? = nil
+  path: String, batch: Int? = nil, sequence: Int? = nil, evaluator: SpecEvaluator = SpecEvaluator()
 ) throws(Diagnostics) -> Module {
   guard path.hasSuffix(".motir") else {
-    return try SpecEvaluator().evaluate(path: path, batch: batch, sequence: sequence)
+    return try evaluator.evaluate(path: path, batch: batch, sequence: sequence)
   }
   let text: String
   do throws(Diagnostic) {

@@ -48,6 +48,14 @@ package struct SpecToolchain: Hashable, Sendable {
   /// The folders of the compiler's own libraries.
   var libraryFolders: [String] { ["\(root)/lib/swift/linux", "\(root)/lib/swift/host/compiler"] }
 
+  /// What tells this toolchain and this build of MoTIR from others; `nil` if a file has gone.
+  var identity: String? {
+    let paths = [frontend, "\(modules)/MoTIR.swiftmodule", library]
+    let identities = paths.compactMap(fileIdentity)
+    guard identities.count == paths.count else { return nil }
+    return zip(paths, identities).map { "\($0) \($1)" }.joined(separator: "\n")
+  }
+
   /// Returns the path of swift-frontend on PATH or beside swift, links resolved.
   private static func findFrontend() -> String? {
     if let path = Executables.find("swift-frontend") { return resolved(path) }

@@ -16,6 +16,9 @@ struct ModelArguments: ParsableArguments {
   @Option(help: "Tokens in a sequence, in place of the spec's number.")
   var sequence: Int?
 
+  @Flag(help: "Run the spec even if its model is kept, as for one that asks for the time.")
+  var fresh = false
+
   func validate() throws {
     for (name, value) in [("--batch", batch), ("--sequence", sequence)] {
       guard let value, value < 1 else { continue }
@@ -36,7 +39,8 @@ struct ModelArguments: ParsableArguments {
     return try clock.measure(isText ? "parse" : "evaluate") {
       try loadModule(
         path: spec, batch: self.batch ?? (isText ? nil : batch),
-        sequence: self.sequence ?? (isText ? nil : sequence))
+        sequence: self.sequence ?? (isText ? nil : sequence),
+        evaluator: SpecEvaluator(cache: objectCache, isFresh: fresh))
     }
   }
 }
@@ -121,6 +125,17 @@ struct ExecutionArguments: ParsableArguments {
 
   /// Creates the threads.
   func makePool() -> ThreadPool { ThreadPool(threads: threads) }
+}
+
+/// What a process that executes tells of itself.
+struct ReportArguments: ParsableArguments {
+  @Flag(help: "Print the time of each stage to stderr.")
+  var time = false
+
+  @Flag(
+    name: .customLong("perf-map"),
+    help: "Tell Linux's perf the names of kernels, in /tmp/perf-PID.map.")
+  var perfMap = false
 }
 
 /// Returns the names in a list that is separated by commas.

@@ -93,7 +93,7 @@ final class PeakMeter {
     (model, flops) = try CannotRun.unless {
       let probe = try PeakProbe(target: options.target, precision: options.precision)
       let model = try CompiledModel(
-        plan: probe.plan, object: probe.object, scratchBytes: probe.scratchBytes, pool: pool)
+        plan: probe.plan, objects: [probe.object], scratchBytes: probe.scratchBytes, pool: pool)
       return (model, probe.flops * Double(pool.threads))
     }
     _ = measure()

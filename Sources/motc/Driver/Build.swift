@@ -12,10 +12,15 @@ struct Build {
   let compiler: Compiler
   /// Measures the stages.
   let clock: StageClock
+  /// Whether Linux's perf is told the names of kernels.
+  private let perfMap: Bool
 
   /// Creates the way of `module`.
-  init(_ module: Module, _ options: CompileOptions, clock: StageClock) {
+  init(
+    _ module: Module, _ options: CompileOptions, clock: StageClock, perfMap: Bool = false
+  ) {
     self.module = module
+    self.perfMap = perfMap
     compiler = Compiler(options)
     self.clock = clock
   }
@@ -69,67 +74,43 @@ struct Build {
     try requireMemory(used.reduce(0) { $0 + plan.bytes(of: $1) })
     let code = try code(plan, of: functions)
     return try CannotRun.unless {
-      try clock.measure("link") {
+      let model = try clock.measure("link") {
         try CompiledModel(
-          plan: plan, object: code.object, scratchBytes: code.scratchBytes, pool: pool)
+          plan: plan, objects: code.objects, scratchBytes: code.scratchBytes, pool: pool)
       }
+      if perfMap { try PerfMap.add(model.linkedFunctions()) }
+      return model
     }
   }
 
   // MARK: Objects
 
-  /// An object with the working memory that a thread needs for it.
-  private struct Code {
-    let object: [UInt8]
-    let scratchBytes: Int
-
-    init(object: [UInt8], scratchBytes: Int) {
-      self.object = object
-      self.scratchBytes = scratchBytes
-    }
-
-    /// Creates code from what `cached` returns; `nil` for other bytes.
-    init?(cached: [UInt8]) {
-      guard cached.count >= 8 else { return nil }
-      let size = cached.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      guard size < 1 << 40 else { return nil }
-      self.init(object: Array(cached.dropFirst(8)), scratchBytes: Int(size))
-    }
-
-    /// The bytes that stand for it in the cache.
-    var cached: [UInt8] {
-      withUnsafeBytes(of: UInt64(scratchBytes).littleEndian) { Array($0) } + object
-    }
-  }
-
-  private func code(_ plan: KernelPlan, of functions: [Function]) throws -> Code {
-    let cache = makeCache()
+  private func code(_ plan: KernelPlan, of functions: [Function]) throws -> MachineCode {
     let key = clock.measure("cache key") {
       Digest(fields: [
         Array(compiler.identity(of: functions, in: module).utf8), Array(ownIdentity.utf8),
       ])
     }
-    let found = clock.measure("cache look-up") { cache.object(for: key).flatMap(Code.init) }
+    let found = clock.measure("cache look-up") {
+      objectCache.object(for: key).flatMap(MachineCode.init(bytes:))
+    }
     if let found { return found }
     let emitted = try emit(plan)
-    let object = try CannotRun.unless { try clock.measure("llvm") { try emitted.object() } }
-    let code = Code(object: object, scratchBytes: emitted.scratchBytes)
-    clock.measure("cache store") { cache.store(code.cached, for: key) }
+    let objects = try CannotRun.unless {
+      try clock.measure("codegen") { try emitted.objects(threads: ThreadBudget.current.threads) }
+    }
+    let code = MachineCode(objects: objects, scratchBytes: emitted.scratchBytes)
+    clock.measure("cache store") { objectCache.store(code.bytes, for: key) }
     return code
   }
 }
 
-/// Returns the object cache that the environment asks for; its warnings go to stderr.
-func makeCache() -> ObjectCache {
+/// The object cache that the environment asks for; its warnings go to stderr, each once.
+let objectCache: ObjectCache = {
   var logger = Logger(label: "motc") { StreamLogHandler.standardError(label: $0) }
   logger.logLevel = .warning
   return ObjectCache(environment: ProcessInfo.processInfo.environment, logger: logger)
-}
+}()
 
-/// What tells this build of motc from any other: its file's size, time and number.
-private var ownIdentity: String {
-  var status = stat()
-  guard stat("/proc/self/exe", &status) == 0 else { return UUID().uuidString }
-  let time = status.st_mtim
-  return "\(status.st_dev) \(status.st_ino) \(status.st_size) \(time.tv_sec).\(time.tv_nsec)"
-}
+/// What tells this build of motc from any other.
+private var ownIdentity: String { fileIdentity("/proc/self/exe") ?? UUID().uuidString }
