@@ -16,6 +16,8 @@ extension Pass {
     .fuseHeadLoss,
     // Before the clusters: one multi-weight linear map can have one prologue and one epilogue.
     .fuseProjections,
+    // After common-subexpressions, which would undo it; before the clusters, which take the copies in.
+    .recomputeCheapValues,
     // Clusters only from here on: annotations, no rewriting. Prologues come first, so that a norm
     // goes to the linear map that reads it and not to the one before.
     .fuseNormPrologue,

@@ -17,7 +17,9 @@ extension Pass {
       for id in linears {
         let feeders = growth.takeFeeders(of: id)
         let readers = growth.takeReaders(of: id)
-        hasGrown = hasGrown || feeders || readers
+        // What no other kernel needs, and weight gradients want, from rows that are read here anyway.
+        let siblings = growth.takeSiblings(of: id)
+        hasGrown = hasGrown || feeders || readers || siblings
       }
     }
     graph = growth.clustered()

@@ -62,20 +62,24 @@ struct ClusterGrowth {
   }
 
   /// `true` iff every reader of `id` that a cluster of its pass could take is in `members`, or leads to
-  /// sums over rows only, which come along.
+  /// no other cluster, and comes along.
   func feedsOnly(_ members: Set<NodeID>, _ id: NodeID) -> Bool {
     readers(of: id).allSatisfy {
-      members.contains($0) || !admits($0) || !samePass(id, $0) || leadsToSums($0, within: 3)
+      members.contains($0) || !admits($0) || !samePass(id, $0) || leadsOut($0, within: 3)
     }
   }
 
-  /// `true` iff `id` is a free sum over rows, or leads to nothing else in at most `steps` steps.
-  private func leadsToSums(_ id: NodeID, within steps: Int) -> Bool {
+  /// `true` iff `id` is free and leads to nothing but sums over rows and weight gradients, in at most
+  /// `steps` steps: no other cluster has a use for it.
+  private func leadsOut(_ id: NodeID, within steps: Int) -> Bool {
     guard isFree(id), !isMatmul(id) else { return false }
     if graph[id].op.sumsRows { return true }
     guard steps > 0, !graph[id].results.contains(where: graph.isOutput) else { return false }
     let readers = readers(of: id)
-    return !readers.isEmpty && readers.allSatisfy { leadsToSums($0, within: steps - 1) }
+    return !readers.isEmpty
+      && readers.allSatisfy {
+        graph[$0].op.isWeightGradient || leadsOut($0, within: steps - 1)
+      }
   }
 
   /// Puts `id` into the cluster of `other` and returns `true`, or returns `false` if it cannot be.
@@ -115,6 +119,22 @@ struct ClusterGrowth {
     return cluster(of: id).count > before
   }
 
+  /// Puts the free nodes into the cluster of `id` that read rows which it reads from memory, and that
+  /// lead to no other cluster: the rows need not come from memory twice.
+  ///
+  /// - Returns: whether there were any.
+  mutating func takeSiblings(of id: NodeID) -> Bool {
+    let members = cluster(of: id)
+    let rows = members.flatMap { graph[$0].operands }.filter {
+      graph.type(of: $0).isRows && graph.type(of: $0).element == .f32
+        && !members.contains(graph.values[$0.index].definition)
+    }
+    for reader in Set(rows.flatMap { users[$0.index] }).sorted() where leadsOut(reader, within: 3) {
+      _ = join(reader, id)
+    }
+    return cluster(of: id).count > members.count
+  }
+
   /// Returns the graph with its clusters, numbered by their first nodes.
   func clustered() -> Graph {
     var graph = graph
@@ -130,5 +150,12 @@ struct ClusterGrowth {
       graph.setCluster(number, of: id)
     }
     return graph
+  }
+}
+
+extension Op {
+  /// `true` iff it is the gradient of a linear map's weights.
+  fileprivate var isWeightGradient: Bool {
+    if case .linearWeightGradient = self { true } else { false }
   }
 }
