@@ -196,6 +196,26 @@ extension IRBuilder {
     LLVMSetAlignment(LLVMBuildStore(builder, value.ref, address.ref), UInt32(align))
   }
 
+  /// Asks for the cache line at `address` to be brought to the second cache; any address will do.
+  package func prefetch(_ address: IRValue) {
+    let (forReading, secondCache, data) = (int(0, i32), int(2, i32), int(1, i32))
+    intrinsic("llvm.prefetch", overloads: [pointer], [address, forReading, secondCache, data])
+  }
+
+  /// Stores `value` to memory past the caches, for what is not read soon.
+  ///
+  /// - Requires: `address` is a multiple of the value's size.
+  package func stream(_ value: IRValue, _ address: IRValue) {
+    let bytes = UInt32(4 * value.type.lanes)
+    guard let instruction = LLVMBuildStore(builder, value.ref, address.ref) else { return }
+    LLVMSetAlignment(instruction, bytes)
+    let name = "nontemporal"
+    let kind = LLVMGetMDKindIDInContext(context, name, UInt32(name.utf8.count))
+    var one: [LLVMMetadataRef?] = [LLVMValueAsMetadata(LLVMConstInt(i32.ref, 1, 0))]
+    let node = LLVMMDNodeInContext2(context, &one, one.count)
+    LLVMSetMetadata(instruction, kind, LLVMMetadataAsValue(context, node))
+  }
+
   /// Loads the lanes of `mask`; the others are 0.
   package func maskedLoad(_ type: IRType, _ address: IRValue, _ mask: IRValue) -> IRValue {
     intrinsic(

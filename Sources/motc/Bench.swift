@@ -29,6 +29,9 @@ struct Bench: ParsableCommand {
   @Option(name: .customLong("repeat"), help: "Measurements of each mode.")
   var rounds = 5
 
+  @Flag(help: "Print where the time goes, kernel by kernel.")
+  var kernels = false
+
   @Option(help: ArgumentHelp("Write the results here too.", valueName: "file"))
   var json: String?
 
@@ -55,13 +58,19 @@ struct Bench: ParsableCommand {
     for mode in modes {
       let options = try compile.optionsToRun(fuse: mode.fusion)
       let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
-      subjects.append(try BenchSubject(mode, build, tensors, batch, pool))
+      subjects.append(
+        try BenchSubject(mode, build, tensors, batch, pool, profiles: kernels))
     }
     let probe = try PeakMeter(try compile.optionsToRun(), pool)
     let report = try BenchReport(
       module: module, subjects: subjects, probe: probe, rounds: rounds, pool: pool,
       precision: compile.precision, clock: clock)
     try Output(nil).write(report.text)
+    for subject in subjects {
+      if let profile = subject.profile {
+        try Output(nil).write("\n\(subject.mode)\n\(profile.text)")
+      }
+    }
     if reports.time { clock.report() }
     guard let json else { return }
     let encoder = JSONEncoder()

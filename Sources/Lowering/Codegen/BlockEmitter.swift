@@ -12,6 +12,8 @@ final class BlockEmitter {
   var block: Block
   /// The row being worked on, in row stages.
   var row: Row?
+  /// The strip of columns being worked on, if the block is not worked on as a whole.
+  var strip: Strip?
   /// Values of the column loop being emitted.
   var registers: [Int: IRValue] = [:]
 
@@ -19,6 +21,12 @@ final class BlockEmitter {
   struct Block {
     /// Its first row, how many rows, its segment and its number among all blocks.
     let first, count, segment, number: IRValue
+  }
+
+  /// Neighbouring columns of a matmul's results: the first, a multiple of a panel's, and how many.
+  struct Strip {
+    let start: IRValue
+    let columns: Int
   }
 
   /// A row of the block.
@@ -59,7 +67,7 @@ final class BlockEmitter {
     }
     for stage in layout.stages {
       switch stage {
-      case .matmul(let step): emitMatmul(program.steps[step])
+      case .matmul(let step, let behind): emitMatmul(program.steps[step], behind: behind)
       case .rows(let items): emitRows(items)
       }
     }
@@ -104,6 +112,29 @@ final class BlockEmitter {
 
   // MARK: Matmuls
 
+  /// Emits a matmul, and strip by strip of its columns what stands behind it.
+  private func emitMatmul(_ step: BlockProgram.Step, behind: [BlockLayout.Item]) {
+    guard !behind.isEmpty else { return emitMatmul(step) }
+    let width = program.values[step.results[0]].width
+    let columns = layout.stripColumns
+    let whole = width / columns * columns
+    ir.loop(from: ir.int(0), to: ir.int(whole), by: columns) {
+      emitStrip(Strip(start: $0, columns: columns), step, behind)
+    }
+    if whole < width {
+      emitStrip(Strip(start: ir.int(whole), columns: width - whole), step, behind)
+    }
+  }
+
+  private func emitStrip(
+    _ strip: Strip, _ step: BlockProgram.Step, _ behind: [BlockLayout.Item]
+  ) {
+    self.strip = strip
+    emitMatmul(step)
+    emitRows(behind)
+    self.strip = nil
+  }
+
   private func emitMatmul(_ step: BlockProgram.Step) {
     guard let groups = step.op.groups else { return multiply(step, group: nil) }
     let group = group(groups)
@@ -140,13 +171,17 @@ final class BlockEmitter {
     let group = group ?? ir.int(0)
     let units = program.values[weight].width / code.plan.precision.depth
     let (address, leading) = matmulDestination(result)
+    var base = code.at(frame.arguments[argument], ir.mul(group, ir.int(units)))
+    var panels = units / panel
+    if let strip {
+      base = code.at(base, ir.mul(strip.start, ir.int(depth)))
+      panels = code.plan.tile.padded(strip.columns) / code.plan.tile.columns
+    }
     code.multiply(
       matmulOperand(rows),
-      MatmulPanels(
-        base: code.at(frame.arguments[argument], ir.mul(group, ir.int(units))), panelStride: panel,
-        depthStride: code.plan.tile.columns),
+      MatmulPanels(base: base, panelStride: panel, depthStride: code.plan.tile.columns),
       into: MatmulResult(base: address, leading: leading, accumulates: accumulate),
-      rows: block.count, panels: ir.int(units / panel), depth: ir.int(depth),
+      rows: block.count, panels: ir.int(panels), depth: ir.int(depth),
       precision: code.plan.precision)
   }
 
@@ -170,16 +205,25 @@ final class BlockEmitter {
     return MatmulOperand(base: base, rowStride: stride, depthStride: 1)
   }
 
+  /// Returns where the first row of a matmul's result begins, in the present strip.
   private func matmulDestination(_ value: Int) -> (IRValue, leading: Int) {
-    if case .block(let offset, let leading) = layout.homes[value] {
-      return (scratch(offset), leading)
+    let start = strip?.start ?? ir.int(0)
+    switch layout.homes[value] {
+    case .strip(let offset, let leading): return (scratch(offset), leading)
+    case .block(let offset, let leading): return (code.at(scratch(offset), start), leading)
+    default:
+      return (
+        code.at(storedRow(value, block.first), start), program.values[value].width
+      )
     }
-    return (storedRow(value, block.first), program.values[value].width)
   }
 
   private func clear(_ value: Int) {
     let (address, leading) = matmulDestination(value)
-    ir.clear(address, bytes: ir.mul(block.count, ir.int(4 * leading)))
+    let width = strip?.columns ?? program.values[value].width
+    ir.loop(from: ir.int(0), to: block.count) { row in
+      ir.clear(code.at(address, ir.mul(row, ir.int(leading))), bytes: ir.int(4 * width))
+    }
   }
 
   /// Returns the address of row `row` of the value's store.

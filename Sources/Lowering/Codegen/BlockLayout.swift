@@ -12,6 +12,8 @@ struct BlockLayout {
     case row(Int)
     /// A block of rows in scratch memory, this many f32 apart.
     case block(Int, leading: Int)
+    /// The present strip of columns of a block of rows, likewise.
+    case strip(Int, leading: Int)
     /// The buffer where it is stored.
     case stored
   }
@@ -28,7 +30,9 @@ struct BlockLayout {
   /// A stage: all rows of the block pass it before the next begins.
   enum Stage: Equatable {
     case rows([Item])
-    case matmul(step: Int)
+    /// A matmul. What stands behind it column by column is done strip by strip of its columns, while
+    /// they are in cache.
+    case matmul(step: Int, behind: [Item])
   }
 
   private(set) var stages: [Stage] = []
@@ -48,6 +52,7 @@ struct BlockLayout {
     self.precision = precision
     homes = [Home](repeating: .register, count: program.values.count)
     cutStages()
+    cutStrips()
     chooseHomes()
   }
 
@@ -83,11 +88,56 @@ struct BlockLayout {
         items.append(.operand(value))
       }
       if !items.isEmpty { stages.append(.rows(items)) }
-      stages.append(.matmul(step: index))
+      stages.append(.matmul(step: index, behind: []))
       items = step.results.filter { program.values[$0].store != nil && !writesDirectly($0) }
         .map { .keep($0) }
     }
     if !items.isEmpty { stages.append(.rows(items)) }
+  }
+
+  /// Takes what the stages behind matmuls do column by column, from their beginnings, to the matmuls.
+  private mutating func cutStrips() {
+    var cut: [Stage] = []
+    for stage in stages {
+      guard case .rows(let items) = stage, case .matmul(let step, _) = cut.last,
+        let width = stripWidth(program.steps[step])
+      else {
+        cut.append(stage)
+        continue
+      }
+      let behind = items.prefix { columnWidth($0) == width }
+      cut[cut.count - 1] = .matmul(step: step, behind: Array(behind))
+      if behind.count < items.count { cut.append(.rows(Array(items[behind.count...]))) }
+    }
+    stages = cut
+  }
+
+  /// Columns of a strip: what the matmul writes of it stays in the first caches.
+  var stripColumns: Int { 4 * tile.columns }
+
+  /// Returns the width of a matmul's results, if there is more than a strip of it.
+  private func stripWidth(_ step: BlockProgram.Step) -> Int? {
+    let widths = Set(step.results.map { program.values[$0].width })
+    guard let width = widths.first, widths.count == 1, width > stripColumns else { return nil }
+    return width
+  }
+
+  /// Returns the width of an item's column loop, or `nil` if it is no such loop.
+  func columnWidth(_ item: Item) -> Int? {
+    switch item {
+    case .operand(let value), .keep(let value): return program.values[value].width
+    case .step(let number):
+      let step = program.steps[number]
+      switch step.op {
+      case .unary, .binary, .channelMultiply, .channelAdd, .scatter, .embed, .columnSum:
+        return program.values[step.results[0]].width
+      case .norm, .normGradient, .rotary, .rowSum, .crossEntropy, .crossEntropyGradient: return nil
+      case .input, .parameter, .constant, .route, .sync, .gather, .linear, .linearInputGradient,
+        .linearWeightGradient, .attention, .attentionGradient, .sum, .embedGradient, .tokenWeights,
+        .headLoss, .headLossGradient:
+        preconditionFailure("\(step.op.mnemonic) is no row step")
+      }
+    }
   }
 
   /// Returns the row operands of a matmul step.
@@ -117,7 +167,10 @@ struct BlockLayout {
       for value in reads(of: stage) {
         isRead.insert(value)
         if producer[value] != number { crosses.insert(value) }
-        if case .matmul = stage { crosses.insert(value) }
+      }
+      for value in operands(of: stage) {
+        isRead.insert(value)
+        crosses.insert(value)
       }
     }
     for (number, stage) in stages.enumerated() {
@@ -137,11 +190,8 @@ struct BlockLayout {
       sums[value] = reserve(4 * width)
       return
     }
-    if case .matmul = stages[stage] {
-      let leading = tile.padded(width) + 16
-      homes[value] =
-        writesDirectly(value)
-        ? .stored : .block(reserve(4 * program.blockRows * leading), leading: leading)
+    if case .matmul(step, let behind) = stages[stage] {
+      homes[value] = matmulHome(value, isPassing: !behind.isEmpty && !crosses.contains(value))
     } else if crosses.contains(value) {
       if program.values[value].store?.access == .identity {
         homes[value] = .stored
@@ -153,22 +203,38 @@ struct BlockLayout {
     }
   }
 
-  private func steps(of stage: Stage) -> [Int] {
+  /// Returns where a matmul writes `value`; one that only passes is read strip by strip behind it.
+  private mutating func matmulHome(_ value: Int, isPassing: Bool) -> Home {
+    guard !writesDirectly(value) else { return .stored }
+    let leading = (isPassing ? stripColumns : tile.padded(program.values[value].width)) + 16
+    let place = reserve(4 * program.blockRows * leading)
+    return isPassing ? .strip(place, leading: leading) : .block(place, leading: leading)
+  }
+
+  private func items(of stage: Stage) -> [Item] {
     switch stage {
-    case .matmul(let step): [step]
-    case .rows(let items): items.compactMap { if case .step(let step) = $0 { step } else { nil } }
+    case .matmul(_, let behind): behind
+    case .rows(let items): items
     }
   }
 
+  private func steps(of stage: Stage) -> [Int] {
+    let steps = items(of: stage).compactMap { if case .step(let step) = $0 { step } else { nil } }
+    return if case .matmul(let step, _) = stage { [step] + steps } else { steps }
+  }
+
+  /// Returns the values that a matmul reads where they are.
+  private func operands(of stage: Stage) -> [Int] {
+    guard case .matmul(let step, _) = stage else { return [] }
+    return matmulRows(program.steps[step]).filter(readsInPlace)
+  }
+
+  /// Returns the values that a stage reads row by row.
   private func reads(of stage: Stage) -> [Int] {
-    switch stage {
-    case .matmul(let step): matmulRows(program.steps[step]).filter(readsInPlace)
-    case .rows(let items):
-      items.flatMap { item in
-        switch item {
-        case .step(let step): program.steps[step].operands
-        case .operand(let value), .keep(let value): [value]
-        }
+    items(of: stage).flatMap { item in
+      switch item {
+      case .step(let step): program.steps[step].operands
+      case .operand(let value), .keep(let value): [value]
       }
     }
   }

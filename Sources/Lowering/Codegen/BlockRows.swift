@@ -47,7 +47,7 @@ extension BlockEmitter {
     var groups: [[BlockLayout.Item]] = []
     var width: Int?
     for item in items {
-      let own = columnWidth(item)
+      let own = layout.columnWidth(item)
       if own != nil, own == width {
         groups[groups.count - 1].append(item)
       } else {
@@ -58,33 +58,15 @@ extension BlockEmitter {
     return groups
   }
 
-  /// Returns the width of an item's column loop, or `nil` if it is no such loop.
-  private func columnWidth(_ item: BlockLayout.Item) -> Int? {
-    switch item {
-    case .operand(let value), .keep(let value): return program.values[value].width
-    case .step(let number):
-      let step = program.steps[number]
-      switch step.op {
-      case .unary, .binary, .channelMultiply, .channelAdd, .scatter, .embed, .columnSum:
-        return program.values[step.results[0]].width
-      case .norm, .normGradient, .rotary, .rowSum, .crossEntropy, .crossEntropyGradient: return nil
-      case .input, .parameter, .constant, .route, .sync, .gather, .linear, .linearInputGradient,
-        .linearWeightGradient, .attention, .attentionGradient, .sum, .embedGradient, .tokenWeights,
-        .headLoss, .headLossGradient:
-        preconditionFailure("\(step.op.mnemonic) is no row step")
-      }
-    }
-  }
-
   private func emitGroup(_ items: [BlockLayout.Item], later: [BlockLayout.Item]) {
-    guard let width = columnWidth(items[0]) else {
+    guard let width = layout.columnWidth(items[0]) else {
       if case .step(let step) = items[0] { emitReduction(program.steps[step]) }
       return
     }
     let narrow = hoistNarrow(items, width: width)
     let rows = hoistRows(items)
     let readLater = Set(reads(of: later))
-    code.columns(width) { column, active in
+    code.columns(strip?.columns ?? width, from: strip?.start) { column, active in
       registers = narrow
       for item in items {
         emitColumns(

@@ -41,6 +41,9 @@ extension BlockEmitter {
     case .row(let offset): return code.at(scratch(offset), column)
     case .block(let offset, let leading):
       return code.at(scratch(offset), ir.add(ir.mul(row.inBlock, ir.int(leading)), column))
+    case .strip(let offset, let leading):
+      let inStrip = ir.sub(column, strip?.start ?? ir.int(0))
+      return code.at(scratch(offset), ir.add(ir.mul(row.inBlock, ir.int(leading)), inStrip))
     case .stored: return code.at(storedRow(value, row.index), column)
     case .register: preconditionFailure("a value is read outside of its column loop")
     }
@@ -57,7 +60,7 @@ extension BlockEmitter {
     switch layout.homes[value] {
     case .register: break
     case .row: if home { code.store(lanes, address(of: value, column), active) }
-    case .block: code.store(lanes, address(of: value, column), active)
+    case .block, .strip: code.store(lanes, address(of: value, column), active)
     case .stored:
       code.store(lanes, address(of: value, column), active)
       needsStore = false

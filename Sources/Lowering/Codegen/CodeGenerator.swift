@@ -72,6 +72,8 @@ final class CodeGenerator {
     case .squaredNorm: emitSquaredNorm(frame)
     case .clip: emitClip(frame)
     case .adamW: emitAdamW(frame)
+    case .adamWPacked(let forward, let backward):
+      emitAdamWPacked(forward: forward, backward: backward, frame)
     case .packForward: emitPackForward(frame)
     case .packBackward: emitPackBackward(frame)
     }

@@ -25,10 +25,17 @@ extension CodeGenerator {
       let scratch = bytes(
         word(regions, ir.int(Region.scratch.rawValue), ir.pointer),
         ir.mul(thread, ir.int(scratchBytes)))
+      let stamps = plan.timeStamps
+      let ticks = bytes(
+        word(regions, ir.int(Region.timeStamps.rawValue), ir.pointer),
+        ir.mul(thread, ir.int(stamps.bytesPerThread)))
       ir.loop(from: ir.int(0), to: ir.int(entry.calls.count)) { index in
         let call = bytes(calls, ir.mul(index, ir.int(8 * Self.callWords)))
         let waits = word(call, ir.int(1), ir.i64)
+        let own = bytes(ticks, ir.mul(index, ir.int(stamps.bytesPerCall)))
+        noteTime(at: bytes(own, ir.int(stamps.arrival(at: 0))))
         ir.when(ir.compare(.notEqual, waits, ir.int(0))) { barrier(control, threads) }
+        noteTime(at: bytes(own, ir.int(stamps.start(of: 0))))
         hand(arguments, from: call, to: handed, regions)
         if let model = entry.calls.first.map(function(for:)) {
           ir.call(
@@ -36,9 +43,17 @@ extension CodeGenerator {
             [scratch, control, thread, threads, handed])
         }
       }
+      noteTime(at: bytes(ticks, ir.int(stamps.arrival(at: entry.calls.count))))
       restore()
       ir.returnVoid()
     }
+  }
+
+  /// Stores the CPU's tick counter, which takes some ten nanoseconds.
+  private func noteTime(at place: IRValue) {
+    // The cycle counter of ARM is not for programs; its steady counter is.
+    let counter = target.isX86 ? "llvm.readcyclecounter" : "llvm.readsteadycounter"
+    ir.store(ir.intrinsic(counter, overloads: [], []), place, align: 8)
   }
 
   /// Writes the arguments of `call` to `handed`, where the kernel reads them.

@@ -10,6 +10,8 @@ struct MatmulOperand {
   let rowStride: Int
   /// Units from one depth step to the next.
   let depthStride: Int
+  /// Units from one panel of `tile.columns` rows to the next, where rows are laid out in panels.
+  var panelStride: Int?
 }
 
 /// The right matrix of a product: panels of `tile.columns` columns, read by whole vectors.
@@ -33,6 +35,7 @@ struct MatmulResult {
 /// Everything of a product that its code depends on: known strides become address displacements.
 private struct MatmulShape: Hashable {
   let rowStride, depthStride: Int
+  let rowPanelStride: Int?
   let panelDepthStride: Int
   let leading: Int
   let accumulates: Bool
@@ -43,6 +46,8 @@ private struct MatmulShape: Hashable {
     "a\(rowStride)_\(depthStride)_b\(panelDepthStride)_c\(leading)"
       + "\(accumulates ? "_add" : "")_\(precision.rawValue)"
   }
+  /// As `name`, with what only the walk over tiles depends on.
+  var walkName: String { name + (rowPanelStride.map { "_p\($0)" } ?? "") }
 }
 
 // The one inner loop of all matrix products: a register tile C[rows, columns] (+)= A[rows, depth] B[depth, columns].
@@ -57,9 +62,10 @@ extension CodeGenerator {
     depth: IRValue, precision: Precision
   ) {
     let shape = MatmulShape(
-      rowStride: a.rowStride, depthStride: a.depthStride, panelDepthStride: b.depthStride,
+      rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
+      panelDepthStride: b.depthStride,
       leading: c.leading, accumulates: c.accumulates, precision: precision)
-    let name = "multiply_\(shape.name)"
+    let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(
         name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64, ir.i64],
@@ -73,32 +79,56 @@ extension CodeGenerator {
     ir.call(function, [a.base, b.base, c.base, ir.int(b.panelStride), rows, panels, depth])
   }
 
-  /// Panel by panel, then tile by tile: the panel stays in the first cache while the rows pass.
+  /// Panel by panel, then tile by tile: the panel stays in the first caches while the rows pass.
   private func multiplyBody(
     _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, panelStride: IRValue,
-    rows: IRValue,
-    panels: IRValue, depth: IRValue
+    rows: IRValue, panels: IRValue, depth: IRValue
   ) {
     ir.loop(from: ir.int(0), to: panels) { panel in
       let weights = at(b, ir.mul(panel, panelStride))
       let columns = at(c, ir.mul(panel, ir.int(plan.tile.columns)))
-      var start = ir.int(0)
-      for height in tileHeights {
-        let end = ir.add(
-          start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
-        func one(_ row: IRValue) {
-          tile(
-            height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), weights,
-            at(columns, ir.mul(row, ir.int(shape.leading))), depth: depth)
-        }
-        if height == plan.tile.rows {
-          ir.loop(from: start, to: end, by: height, one)
-        } else {
-          // Each lower tile runs at most once: a loop would cost compile time for nothing.
-          ir.when(ir.compare(.less, start, end)) { one(start) }
-        }
-        start = end
+      let next = at(weights, panelStride)
+      guard let rowPanel = shape.rowPanelStride else {
+        return tiles(shape, a, weights, columns, next: next, rows: rows, depth: depth)
       }
+      let height = plan.tile.columns
+      ir.loop(from: ir.int(0), to: rows, by: height) { first in
+        let number = ir.udiv(first, ir.int(height))
+        let steps = ir.mul(ir.int(height / plan.tile.rows), linesOfRound(depth))
+        tiles(
+          shape, at(a, ir.mul(number, ir.int(rowPanel))), weights,
+          at(columns, ir.mul(first, ir.int(shape.leading))), next: at(next, ir.mul(number, steps)),
+          rows: ir.min(ir.int(height), ir.sub(rows, first)), depth: depth)
+      }
+    }
+  }
+
+  /// The f32 that a full tile fetches of the next panel: a cache line each round of four depth steps.
+  private func linesOfRound(_ depth: IRValue) -> IRValue { ir.mul(depth, ir.int(64 / 4 / 4)) }
+
+  /// Emits all tiles of one panel of columns. Each full one fetches its part of the next panel, which
+  /// would come too slowly from memory by itself when there are few rows.
+  private func tiles(
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
+    depth: IRValue
+  ) {
+    var start = ir.int(0)
+    for height in tileHeights {
+      let end = ir.add(
+        start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
+      func one(_ row: IRValue) {
+        let ahead = ir.mul(ir.udiv(row, ir.int(plan.tile.rows)), linesOfRound(depth))
+        tile(
+          height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
+          at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
+      }
+      if height == plan.tile.rows {
+        ir.loop(from: start, to: end, by: height, one)
+      } else {
+        // Each lower tile runs at most once: a loop would cost compile time for nothing.
+        ir.when(ir.compare(.less, start, end)) { one(start) }
+      }
+      start = end
     }
   }
 
@@ -111,37 +141,43 @@ extension CodeGenerator {
 
   /// Emits a call of the register tile of `height` rows.
   private func tile(
-    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, depth: IRValue
+    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
+    depth: IRValue
   ) {
     let name = "tile_\(height)x\(plan.tile.columns)_\(shape.name)"
     let function = helper(name) {
       ir.define(
-        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64], returns: ir.void,
+        name, [ir.pointer, ir.pointer, ir.pointer, ir.pointer, ir.i64], returns: ir.void,
         attributes: ["noinline"], target: target.functionAttributes
       ) { p in
-        tileBody(height, shape, p[0], p[1], p[2], depth: p[3])
+        tileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
         ir.returnVoid()
       }
     }
-    ir.call(function, [a, b, c, depth])
+    ir.call(function, [a, b, c, next, depth])
   }
 
   private func tileBody(
-    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, depth: IRValue
+    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
+    depth: IRValue
   ) {
     let vectors = plan.tile.vectors
     let places = (0..<height * vectors).map { index in
       at(c, index / vectors * shape.leading + index % vectors * lanes)
     }
     var state = places.map { shape.accumulates ? ir.load(vector, $0) : ir.zero(vector) } + [a, b]
+    let isFull = height == plan.tile.rows
     // Four depth steps a round: the loop's own instructions cost a tenth of the arithmetic otherwise.
     // The lower tiles are left as they are: they run once a block, and every function costs compile time.
-    let unrolled = height == plan.tile.rows ? 4 : 1
+    let unrolled = isFull ? 4 : 1
     let whole = ir.mul(ir.udiv(depth, ir.int(unrolled)), ir.int(unrolled))
     let rounds = [(ir.int(0), whole, unrolled), (whole, depth, 1)]
     for (from, to, steps) in unrolled == 1 ? [(ir.int(0), depth, 1)] : rounds {
-      state = ir.loop(from: from, to: to, by: steps, carrying: state) { _, carried in
-        depthSteps(steps, height, shape, carried)
+      state = ir.loop(from: from, to: to, by: steps, carrying: state) { step, carried in
+        if isFull, steps == unrolled {
+          ir.prefetch(at(next, ir.mul(step, ir.int(64 / 4 / unrolled))))
+        }
+        return depthSteps(steps, height, shape, carried)
       }
     }
     for (place, value) in zip(places, state) { ir.store(value, place) }

@@ -1,7 +1,7 @@
 internal import LLVMKit
 internal import MoTIR
 
-// AdamW and the packed forms of the parameters. N and D are the rows and columns of a weight.
+// The norm of the gradients, and AdamW. N and D are the rows and columns of a weight.
 extension CodeGenerator {
   /// (gradients, partials, count): one f64 a chunk of fixed size, so that threads do not matter.
   func emitSquaredNorm(_ frame: KernelFrame) {
@@ -11,13 +11,29 @@ extension CodeGenerator {
       let first = ir.mul(chunk, ir.int(Kernel.squaredNormChunk))
       // The region ends on a cache line, so whole vectors never pass its end.
       let last = ir.min(ir.add(first, ir.int(Kernel.squaredNormChunk)), count)
-      let sums = ir.loop(from: first, to: last, by: lanes, carrying: [ir.zero(vector)]) {
-        let x = ir.load(vector, at(frame.arguments[0], $0))
-        return [ir.multiplyAdd(x, x, $1[0])]
+      // Several sums, or each addition would wait for the one before.
+      let step = 4 * lanes
+      let whole = ir.add(
+        first, ir.mul(ir.udiv(ir.sub(last, first), ir.int(step)), ir.int(step)))
+      let zeros = [IRValue](repeating: ir.zero(vector), count: 4)
+      let sums = ir.loop(from: first, to: whole, by: step, carrying: zeros) { index, sums in
+        sums.enumerated().map { squareAndAdd(frame.arguments[0], index, $0.offset, $0.element) }
       }
-      let total = ir.floatExtend(ir.reduce(sums[0], ir.fadd), ir.f64)
+      let rest = ir.loop(from: whole, to: last, by: lanes, carrying: [sums[0]]) {
+        [squareAndAdd(frame.arguments[0], $0, 0, $1[0])]
+      }
+      let all = sums.dropFirst().reduce(rest[0], ir.fadd)
+      let total = ir.floatExtend(ir.reduce(all, ir.fadd), ir.f64)
       ir.store(total, ir.element(frame.arguments[1], chunk, ir.f64), align: 8)
     }
+  }
+
+  /// Returns `sum` plus the squares of vector `number` from `index` on.
+  private func squareAndAdd(
+    _ base: IRValue, _ index: IRValue, _ number: Int, _ sum: IRValue
+  ) -> IRValue {
+    let x = ir.load(vector, at(base, ir.add(index, ir.int(number * lanes))))
+    return ir.multiplyAdd(x, x, sum)
   }
 
   /// (partials, chunks): partials[0] becomes the factor of the gradients, or a negative number if the
@@ -52,24 +68,71 @@ extension CodeGenerator {
   ///
   /// p ← p (1 − lr · decay) − lr / (1 − β₁ᵗ) · m / (sqrt(v / (1 − β₂ᵗ)) + ε)
   func emitAdamW(_ frame: KernelFrame) {
+    let (from, to) = share(ceilDivide(frame.arguments[5], lanes), frame)
+    withAdamW(frame, decays: frame.arguments[6]) { constants in
+      ir.loop(from: from, to: to) { index in
+        let place = ir.mul(index, ir.int(lanes))
+        adamW(frame.arguments[..<4].map { at($0, place) }, constants)
+      }
+    }
+  }
+
+  /// (master, gradient, first, second, clip partials, forward?, backward?, N, D, groups, decays)
+  ///
+  /// A thread takes panels of rows, and of each a few columns at a time: they are packed from the first
+  /// cache, and the forms go to memory without being read.
+  func emitAdamWPacked(forward: Bool, backward: Bool, _ frame: KernelFrame) {
+    let matrix = MasterMatrix(frame.arguments[0], sizes: frame.arguments.suffix(4))
+    let forms = frame.arguments[5..<(frame.arguments.count - 4)]
+    let side = plan.tile.columns
+    let panels = ir.udiv(matrix.rows, ir.int(side))
+    let (from, to) = share(ir.mul(matrix.groups, panels), frame)
+    withAdamW(frame, decays: frame.arguments[frame.arguments.count - 1]) { constants in
+      ir.loop(from: from, to: to) { panel in
+        ir.loop(from: ir.int(0), to: matrix.columns, by: side) { column in
+          // Whole panels: rows count on from one group to the next.
+          let first = ir.mul(panel, ir.mul(ir.int(side), matrix.columns))
+          square(at: ir.add(first, column), of: matrix, frame, constants)
+          if forward, let form = forms.first {
+            let columns = (column, ir.add(column, ir.int(side)))
+            packForward(matrix, panel: panel, columns: columns, into: form)
+          }
+          if backward, let form = forms.last {
+            let row = ir.mul(ir.urem(panel, panels), ir.int(side))
+            packBackward(
+              matrix, group: ir.udiv(panel, panels), panel: ir.udiv(column, ir.int(side)),
+              rows: (row, ir.add(row, ir.int(side))), into: form)
+          }
+        }
+      }
+    }
+  }
+
+  /// AdamW of as many rows as a panel has columns, and as many columns of each.
+  private func square(
+    at place: IRValue, of matrix: MasterMatrix, _ frame: KernelFrame, _ constants: [IRValue]
+  ) {
+    ir.loop(from: ir.int(0), to: ir.int(plan.tile.columns)) { row in
+      for part in stride(from: 0, to: plan.tile.columns, by: lanes) {
+        let place = ir.add(ir.add(place, ir.mul(row, matrix.columns)), ir.int(part))
+        adamW(frame.arguments[..<4].map { at($0, place) }, constants)
+      }
+    }
+  }
+
+  /// Emits `body` with AdamW's constants as vectors, unless nothing may be updated.
+  private func withAdamW(_ frame: KernelFrame, decays: IRValue, _ body: ([IRValue]) -> Void) {
     let factor = ir.load(ir.f32, frame.arguments[4])
     let rate = setting(0, frame)
     let (beta1, beta2, epsilon) = (setting(1, frame), setting(2, frame), setting(3, frame))
     let decay = ir.select(
-      ir.compare(.equal, frame.arguments[6], ir.int(0)), ir.float(0), setting(4, frame))
+      ir.compare(.equal, decays, ir.int(0)), ir.float(0), setting(4, frame))
     let constants = [
       factor, beta1, ir.fsub(ir.float(1), beta1), beta2, ir.fsub(ir.float(1), beta2), epsilon,
       ir.fsub(ir.float(1), ir.fmul(rate, decay)), ir.fdiv(rate, setting(6, frame)),
       ir.fdiv(ir.float(1), setting(7, frame)),
     ].map { ir.splat($0, lanes) }
-    let (from, to) = share(ceilDivide(frame.arguments[5], lanes), frame)
-    ir.when(ir.fcompare(.greaterOrEqual, factor, ir.float(0))) {
-      ir.loop(from: from, to: to) { index in
-        let place = ir.mul(index, ir.int(lanes))
-        let places = frame.arguments[..<4].map { at($0, place) }
-        adamW(places, constants)
-      }
-    }
+    ir.when(ir.fcompare(.greaterOrEqual, factor, ir.float(0))) { body(constants) }
   }
 
   /// Buffers are padded to cache lines, so whole vectors may be used at their ends.
@@ -83,130 +146,5 @@ extension CodeGenerator {
     ir.store(ir.fsub(ir.fmul(ir.load(vector, places[0]), c[6]), step), places[0])
     ir.store(first, places[2])
     ir.store(second, places[3])
-  }
-
-  // MARK: Packed forms
-
-  /// (master, packed, N, D, groups): panels `[N / columns][D][columns]`, rows beyond N zero.
-  func emitPackForward(_ frame: KernelFrame) {
-    let panel = plan.tile.columns
-    let (master, packed) = (frame.arguments[0], frame.arguments[1])
-    let (rows, columns, groups) = (frame.arguments[2], frame.arguments[3], frame.arguments[4])
-    let panels = ceilDivide(rows, panel)
-    let units = ceilDivide(columns, plan.precision.depth)
-    let (from, to) = share(ir.mul(groups, panels), frame)
-    ir.loop(from: from, to: to) { index in
-      let group = ir.udiv(index, panels)
-      let first = ir.mul(ir.urem(index, panels), ir.int(panel))
-      let source = at(master, ir.mul(group, ir.mul(rows, columns)))
-      let target = at(packed, ir.mul(index, ir.mul(units, ir.int(panel))))
-      for part in stride(from: 0, to: panel, by: lanes) {
-        packTransposed(
-          source, rows: rows, columns: columns, from: ir.add(first, ir.int(part)),
-          into: at(target, part))
-      }
-    }
-  }
-
-  /// Lays `lanes` rows of a matrix out as columns: unit u of row i goes to `target[u · panel + i]`.
-  private func packTransposed(
-    _ source: IRValue, rows: IRValue, columns: IRValue, from first: IRValue, into target: IRValue
-  ) {
-    let panel = plan.tile.columns
-    let depth = plan.precision.depth
-    let exists = (0..<lanes).map { ir.compare(.less, ir.add(first, ir.int($0)), rows) }
-    let starts = (0..<lanes).map { lane in
-      let row = ir.min(ir.add(first, ir.int(lane)), ir.sub(rows, ir.int(1)))
-      return at(source, ir.mul(row, columns))
-    }
-    let step = lanes * depth
-    let whole = ir.mul(ir.udiv(columns, ir.int(step)), ir.int(step))
-    ir.loop(from: ir.int(0), to: whole, by: step) { column in
-      let units = (0..<lanes).map { lane in
-        ir.select(exists[lane], loadUnits(at(starts[lane], column)), ir.zero(vector))
-      }
-      for (offset, value) in transpose(units).enumerated() {
-        let unit = ir.add(ir.udiv(column, ir.int(depth)), ir.int(offset))
-        ir.store(value, at(target, ir.mul(unit, ir.int(panel))))
-      }
-    }
-    ir.loop(from: whole, to: columns, by: depth) { column in
-      for lane in 0..<lanes {
-        let unit = loadUnit(at(starts[lane], column), column: column, columns: columns)
-        let value = ir.select(exists[lane], unit, ir.float(0))
-        let index = ir.add(ir.mul(ir.udiv(column, ir.int(depth)), ir.int(panel)), ir.int(lane))
-        ir.store(value, at(target, index))
-      }
-    }
-  }
-
-  /// Loads `lanes` units of neighbouring columns: f32, or pairs of bf16 rounded from f32.
-  private func loadUnits(_ address: IRValue) -> IRValue {
-    guard plan.precision == .bf16 else { return ir.load(vector, address) }
-    let wide = ir.load(ir.vector(ir.f32, 2 * lanes), address)
-    return ir.bitcast(roundToBF16(wide), vector)
-  }
-
-  /// Loads one unit; the second half of a pair is 0 beyond the last column.
-  private func loadUnit(_ address: IRValue, column: IRValue, columns: IRValue) -> IRValue {
-    guard plan.precision == .bf16 else { return ir.load(ir.f32, address) }
-    let hasSecond = ir.compare(.less, ir.add(column, ir.int(1)), columns)
-    let second = ir.select(hasSecond, at(address, 1), address)
-    let high = ir.select(hasSecond, ir.load(ir.f32, second), ir.float(0))
-    return pair(ir.load(ir.f32, address), high)
-  }
-
-  /// Returns two f32 as a pair of bf16, the first in the low half.
-  private func pair(_ low: IRValue, _ high: IRValue) -> IRValue {
-    let halves = [low, high].map { ir.zeroExtend(roundToBF16($0), ir.i32) }
-    return ir.bitcast(ir.or(halves[0], ir.shiftLeft(halves[1], ir.int(16, ir.i32))), ir.f32)
-  }
-
-  /// (master, packed, N, D, groups): panels `[D / columns][N][columns]`, columns beyond D zero.
-  func emitPackBackward(_ frame: KernelFrame) {
-    let panel = plan.tile.columns
-    let depth = plan.precision.depth
-    let (master, packed) = (frame.arguments[0], frame.arguments[1])
-    let (rows, columns, groups) = (frame.arguments[2], frame.arguments[3], frame.arguments[4])
-    let panels = ceilDivide(columns, panel)
-    let units = ceilDivide(rows, depth)
-    let (from, to) = share(ir.mul(groups, panels), frame)
-    ir.loop(from: from, to: to) { index in
-      let source = at(master, ir.mul(ir.udiv(index, panels), ir.mul(rows, columns)))
-      let first = ir.mul(ir.urem(index, panels), ir.int(panel))
-      let target = at(packed, ir.mul(index, ir.mul(units, ir.int(panel))))
-      ir.loop(from: ir.int(0), to: units) { unit in
-        for part in stride(from: 0, to: panel, by: lanes) {
-          let column = ir.add(first, ir.int(part))
-          let row = ir.mul(unit, ir.int(depth))
-          let value = packedRow(source, row: row, column: column, rows: rows, columns: columns)
-          ir.store(value, at(target, ir.add(ir.mul(unit, ir.int(panel)), ir.int(part))))
-        }
-      }
-    }
-  }
-
-  /// Returns one unit of depth of `lanes` columns: row `row`, in bf16 paired with the next one.
-  private func packedRow(
-    _ source: IRValue, row: IRValue, column: IRValue, rows: IRValue, columns: IRValue
-  ) -> IRValue {
-    let first = loadColumns(source, row: row, column: column, columns: columns)
-    guard plan.precision == .bf16 else { return first }
-    let next = ir.add(row, ir.int(1))
-    let exists = ir.compare(.less, next, rows)
-    let second = loadColumns(
-      source, row: ir.select(exists, next, row), column: column, columns: columns)
-    let pairs = (0..<lanes).flatMap { [$0, lanes + $0] }
-    let masked = ir.select(exists, second, ir.zero(vector))
-    return ir.bitcast(ir.shuffle(roundToBF16(first), roundToBF16(masked), pairs), vector)
-  }
-
-  private func loadColumns(
-    _ source: IRValue, row: IRValue, column: IRValue, columns: IRValue
-  ) -> IRValue {
-    let lane = ir.constantVector((0..<lanes).map { ir.int($0) })
-    let mask = ir.compare(
-      .less, ir.add(ir.splat(column, lanes), lane), ir.splat(columns, lanes))
-    return ir.maskedLoad(vector, at(source, ir.add(ir.mul(row, columns), column)), mask)
   }
 }

@@ -40,15 +40,20 @@ extension CodeGenerator {
   /// Emits `body(column, active)` for vectors of columns `0..<width`; `active` lanes of it are valid.
   ///
   /// A width of 1 is done in scalars, of `active` 1.
-  func columns(_ width: Int, _ body: (_ column: IRValue, _ active: Int) -> Void) {
-    if width == 1 { return body(ir.int(0), 1) }
+  /// - Parameter start: the first column, if that is not 0.
+  func columns(
+    _ width: Int, from start: IRValue? = nil, _ body: (_ column: IRValue, _ active: Int) -> Void
+  ) {
+    let start = start ?? ir.int(0)
+    if width == 1 { return body(start, 1) }
     let whole = width / lanes * lanes
+    let end = ir.add(start, ir.int(whole))
     if whole == lanes {
-      body(ir.int(0), lanes)
+      body(start, lanes)
     } else if whole > 0 {
-      ir.loop(from: ir.int(0), to: ir.int(whole), by: lanes) { body($0, lanes) }
+      ir.loop(from: start, to: end, by: lanes) { body($0, lanes) }
     }
-    if whole < width { body(ir.int(whole), width - whole) }
+    if whole < width { body(end, width - whole) }
   }
 
   /// As `columns`, with values carried from vector to vector; returns the last ones. A width of 1 is a

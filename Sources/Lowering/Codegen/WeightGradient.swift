@@ -128,6 +128,10 @@ extension CodeGenerator {
     }
   }
 
+  /// Panels of a's rows that are multiplied while a panel of b passes by: more of them push each other
+  /// out of the second cache.
+  private var panelsTogether: Int { 2 }
+
   /// Emits c[rows, columns] (+)= Σ over depth of a ⊗ b, this thread's share of the rows.
   func outerProducts(
     _ a: IRValue, _ b: IRValue, rows: Int, columns: Int, into c: IRValue, units: Int,
@@ -137,14 +141,16 @@ extension CodeGenerator {
     let (from, to) = share(ir.int(plan.tile.padded(rows) / panel), frame)
     let start = ir.mul(unit, ir.int(panel))
     let whole = columns / panel
-    ir.loop(from: from, to: to) { index in
+    ir.loop(from: from, to: to, by: panelsTogether) { index in
       let operand = MatmulOperand(
         base: at(a, ir.add(ir.mul(index, ir.int(units * panel)), start)), rowStride: 1,
-        depthStride: panel)
+        depthStride: panel, panelStride: units * panel)
       let panels = MatmulPanels(
         base: at(b, start), panelStride: units * panel, depthStride: panel)
       let first = ir.mul(index, ir.int(panel))
-      let height = ir.min(ir.int(panel), ir.sub(ir.int(rows), first))
+      let end = ir.min(ir.add(index, ir.int(panelsTogether)), to)
+      let last = ir.min(ir.int(rows), ir.mul(end, ir.int(panel)))
+      let height = ir.sub(last, first)
       let target = at(c, ir.mul(first, ir.int(columns)))
       multiply(
         operand, panels,
@@ -165,7 +171,7 @@ extension CodeGenerator {
     depth: IRValue, accumulate: Bool, _ frame: KernelFrame
   ) {
     let panel = plan.tile.columns
-    reserveScratch(4 * panel * panel)
+    reserveScratch(4 * panelsTogether * panel * panel)
     multiply(
       a, MatmulPanels(base: b, panelStride: 0, depthStride: panel),
       into: MatmulResult(base: frame.scratch, leading: panel), rows: rows, panels: ir.int(1),

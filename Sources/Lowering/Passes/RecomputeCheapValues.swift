@@ -44,8 +44,9 @@ private struct Recomputation {
 
   /// Appends a copy of a node that reads the backward pass's values.
   private mutating func clone(_ id: NodeID) throws -> [ValueID] {
-    let operands = try source[id].operands.map { cheap.contains($0) ? try recomputed($0) : copy[$0] }
-    return try copy.withGraph { try $0.copy(source[id], of: source, operands: operands) }
+    let node = source[id]
+    let operands = try node.operands.map { cheap.contains($0) ? try recomputed($0) : copy[$0] }
+    return try copy.withGraph { try $0.copy(node, of: source, operands: operands) }
   }
 
   private mutating func recomputed(_ value: ValueID) throws -> ValueID {

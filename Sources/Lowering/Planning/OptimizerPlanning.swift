@@ -25,29 +25,62 @@ extension PlanBuilder {
         kernel: .clip, arguments: [.buffer(partials, .update), .integer(chunks)], flops: 0,
         bytes: Double(8 * chunks), nodes: []),
     ]
-    // A parameter is packed while it is still in cache.
     for parameter in plan.parameters {
-      calls.append(adamW(parameter, after: partials))
-      calls += packCalls(of: parameter)
+      if isWholePanels(parameter) {
+        calls.append(adamWPacked(parameter, after: partials))
+      } else {
+        calls.append(adamW(parameter, after: partials))
+        calls += packCalls(of: parameter)
+      }
     }
     finish(Entry(name: "update", calls: calls, inputs: [], outputs: []))
+  }
+
+  /// `true` iff the parameter has packed forms and is a matrix of whole panels both ways.
+  private func isWholePanels(_ parameter: ParameterPlacement) -> Bool {
+    let shape = parameter.declaration.shape
+    return (parameter.forward != nil || parameter.backward != nil)
+      && shape.allSatisfy { $0.isMultiple(of: plan.tile.columns) }
   }
 
   private mutating func adamW(_ parameter: ParameterPlacement, after partials: BufferID)
     -> KernelCall
   {
+    let bytes = plan[parameter.master].bytes
+    return KernelCall(
+      kernel: .adamW,
+      arguments: state(of: parameter, after: partials) + [
+        .integer(bytes / 4), .integer(parameter.declaration.decays ? 1 : 0),
+      ], flops: 0, bytes: 7 * Double(bytes), nodes: [])
+  }
+
+  private mutating func adamWPacked(_ parameter: ParameterPlacement, after partials: BufferID)
+    -> KernelCall
+  {
+    let declaration = parameter.declaration
+    let forms = [parameter.forward, parameter.backward].compactMap { $0 }
+    return KernelCall(
+      kernel: .adamWPacked(forward: parameter.forward != nil, backward: parameter.backward != nil),
+      arguments: state(of: parameter, after: partials) + forms.map { .buffer($0, .write) } + [
+        .integer(declaration.shape[0]), .integer(declaration.shape[1]),
+        .integer(declaration.groups?.count ?? 1), .integer(declaration.decays ? 1 : 0),
+      ], flops: 0,
+      bytes: 7 * Double(plan[parameter.master].bytes)
+        + forms.reduce(0) { $0 + Double(plan[$1].bytes) }, nodes: [])
+  }
+
+  /// Returns what AdamW reads and writes of a parameter.
+  private mutating func state(
+    of parameter: ParameterPlacement, after partials: BufferID
+  ) -> [KernelArgument] {
     let master = plan[parameter.master]
     let moments = [Region.firstMoments, .secondMoments].map { region in
       alias(region, offset: master.offset, bytes: master.bytes, label: master.label)
     }
-    return KernelCall(
-      kernel: .adamW,
-      arguments: [
-        .buffer(parameter.master, .update), .buffer(parameter.gradient, .read),
-        .buffer(moments[0], .update), .buffer(moments[1], .update),
-        .buffer(partials, .read), .integer(master.bytes / 4),
-        .integer(parameter.declaration.decays ? 1 : 0),
-      ], flops: 0, bytes: 7 * Double(master.bytes), nodes: [])
+    return [
+      .buffer(parameter.master, .update), .buffer(parameter.gradient, .read),
+      .buffer(moments[0], .update), .buffer(moments[1], .update), .buffer(partials, .read),
+    ]
   }
 
   private func packCalls(of parameter: ParameterPlacement) -> [KernelCall] {

@@ -39,6 +39,9 @@ public enum Kernel: Hashable, Sendable {
   case clip
   /// (master, gradient, first, second, clip partials, count, decays)
   case adamW
+  /// (master, gradient, first, second, clip partials, forward?, backward?, N, D, groups, decays): AdamW
+  /// of a matrix in whole panels, with its packed forms in the same pass.
+  case adamWPacked(forward: Bool, backward: Bool)
   /// (master, packed, N, D, groups): the form that `linear` reads.
   case packForward
   /// (master, packed, N, D, groups): the form that `linear.input_gradient` reads.
@@ -177,6 +180,7 @@ extension Kernel {
     case .squaredNorm: "squared_norm"
     case .clip: "clip"
     case .adamW: "adamw"
+    case .adamWPacked: "adamw_packed"
     case .packForward: "pack_forward"
     case .packBackward: "pack_backward"
     }

@@ -20,6 +20,29 @@ public enum Region: Int, Hashable, Sendable, CaseIterable {
   case scratch
   /// Barrier, counters, optimizer settings and status: see `Control`.
   case control
+  /// When each thread began and ended each call of the last run: see `TimeStamps`.
+  case timeStamps
+}
+
+/// Where a thread notes the time: two ticks of the CPU's counter (i64) a call, and one at the end.
+///
+/// A call's first tick is taken when the thread comes to it, its second when all threads that it waits for
+/// have come too.
+public struct TimeStamps: Hashable, Sendable {
+  /// The most calls of an entry.
+  public let calls: Int
+
+  /// The bytes of a call's two ticks.
+  public let bytesPerCall = 16
+
+  /// The bytes of one thread's ticks, whole cache lines.
+  public var bytesPerThread: Int { (bytesPerCall * calls + 8 + 63) / 64 * 64 }
+
+  /// Returns the byte of the tick at which a thread comes to call `index`, or to the end.
+  public func arrival(at index: Int) -> Int { bytesPerCall * index }
+
+  /// Returns the byte of the tick at which a thread starts call `index`.
+  public func start(of index: Int) -> Int { bytesPerCall * index + 8 }
 }
 
 /// The words of the `control` region, in bytes from its start.
@@ -269,6 +292,11 @@ public struct KernelPlan: Hashable, Sendable {
   /// Returns the size in bytes of `region`, as far as buffers need it.
   public func bytes(of region: Region) -> Int {
     buffers.lazy.filter { $0.region == region }.map { $0.offset + $0.bytes }.max() ?? 0
+  }
+
+  /// Where the threads note the time.
+  public var timeStamps: TimeStamps {
+    TimeStamps(calls: entries.map(\.calls.count).max() ?? 0)
   }
 
   /// Returns the entry called `name`, or `nil` if there is none.

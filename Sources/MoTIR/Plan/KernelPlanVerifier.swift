@@ -57,7 +57,8 @@ private struct KernelPlanVerifier {
       return violations.append("buffer \(index) lies at \(buffer.offset), \(buffer.bytes) bytes")
     }
     switch buffer.region {
-    case .scratch: violations.append("buffer \(index) is in the threads' scratch memory")
+    case .scratch, .timeStamps:
+      violations.append("buffer \(index) is in the threads' own memory")
     case .control:
       if end > Control.bytes { violations.append("buffer \(index) is outside of control") }
     case .gradients, .firstMoments, .secondMoments:
@@ -181,7 +182,7 @@ private struct KernelPlanVerifier {
         case .packed: entry.name == "update" || entry.name == "pack"
         // A sync waits for a plan and leaves it as it is.
         case .inputs: call.kernel == .sync
-        case .constants, .scratch, .control: false
+        case .constants, .scratch, .control, .timeStamps: false
         }
       return isAllowed ? nil : "it writes to \(region)"
     }
@@ -266,7 +267,7 @@ extension KernelCall {
       }
     case .columnSum, .weightGradient, .attention, .attentionGradient, .embedGradient, .sum,
       .tokenWeights, .route, .sync, .blasLinear, .blasInputGradient, .blasWeightGradient, .round,
-      .squaredNorm, .clip, .adamW, .packForward, .packBackward:
+      .squaredNorm, .clip, .adamW, .adamWPacked, .packForward, .packBackward:
       return []
     }
   }

@@ -78,6 +78,18 @@ extension Kernel {
         .updates("master", words), .reads("gradient", words), .updates("first", words),
         .updates("second", words), .reads("partials", 1), .number("count"), .number("decays"),
       ]
+    case .adamWPacked(let forward, let backward):
+      let matrix = count(number(0), number(1), number(2))
+      func packed(_ name: String, wide: Int, deep: Int) -> KernelParameter {
+        let bytes = count(number(2), plan.panelBytes(wide: min(wide, 1 << 40), deep: deep))
+        return .buffer(name, .write, bytes: bytes)
+      }
+      return [
+        .updates("master", matrix), .reads("gradient", matrix), .updates("first", matrix),
+        .updates("second", matrix), .reads("partials", 1),
+      ] + (forward ? [packed("forward", wide: number(0), deep: number(1))] : [])
+        + (backward ? [packed("backward", wide: number(1), deep: number(0))] : [])
+        + [.number("n"), .number("d"), .number("groups"), .number("decays")]
     case .packForward, .packBackward:
       let (wide, deep) = self == .packForward ? (number(0), number(1)) : (number(1), number(0))
       let matrix = count(number(0), number(1), number(2))

@@ -13,7 +13,9 @@ extension Kernel {
   /// The shape of a kernel that is no block program.
   private var shapeText: String {
     switch self {
-    case .block, .sync, .round, .squaredNorm, .clip, .adamW, .packForward, .packBackward: ""
+    case .block, .sync, .round, .squaredNorm, .clip, .adamW, .adamWPacked, .packForward,
+      .packBackward:
+      ""
     case .columnSum(let sum):
       "rows \(sum.rows) block_rows \(sum.blockRows) width \(sum.width) parts \(sum.parts) "
         + "segments \(sum.segments)" + (sum.groups.map { " \($0.text)" } ?? "")

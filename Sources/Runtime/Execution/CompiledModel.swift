@@ -15,6 +15,7 @@ public final class CompiledModel {
   private var entries: [String: EntryFunction] = [:]
   private let regions: [AlignedBuffer]
   private let inputSources: [Binding]
+  private var lastRun: (entry: String, duration: Duration)?
   private let symbols: [ObjectSymbols.Function]
 
   /// A compiled entry: (addresses of the regions, thread, threads).
@@ -37,6 +38,7 @@ public final class CompiledModel {
         switch region {
         case .scratch: scratchBytes * pool.threads
         case .control: Control.bytes
+        case .timeStamps: plan.timeStamps.bytesPerThread * pool.threads
         case .firstMoments, .secondMoments, .gradients:
           plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
         default: plan.bytes(of: region)
@@ -103,12 +105,23 @@ public final class CompiledModel {
     guard let entry = entries[name] else { preconditionFailure("no entry \(name)") }
     control.storeBytes(of: 0, toByteOffset: Control.syncs, as: Int32.self)
     let table = regions.map { Address($0.bytes.baseAddress) }
+    let began = ContinuousClock.now
     table.withUnsafeBufferPointer { addresses in
       let base = Address(UnsafeMutableRawPointer(mutating: addresses.baseAddress))
       pool.run { thread, threads in
         if let base = base.pointer { entry(base, thread, threads) }
       }
     }
+    lastRun = (name, ContinuousClock.now - began)
+  }
+
+  /// What the threads did during the last run; `nil` before the first.
+  package var timeline: Timeline? {
+    guard let lastRun, let entry = plan.entry(lastRun.entry) else { return nil }
+    let ticks = regions[Region.timeStamps.rawValue].bytes
+    return Timeline(
+      entry, ticks: UnsafeRawBufferPointer(ticks), threads: pool.threads,
+      stamps: plan.timeStamps, seconds: lastRun.duration / .seconds(1))
   }
 
   /// An address that threads may share: the kernels keep their own order.

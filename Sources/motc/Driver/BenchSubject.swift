@@ -30,10 +30,13 @@ final class BenchSubject {
   private let model: CompiledModel
   private let forward: String
   private var step = 0
+  /// Where the time of all runs goes, if someone wants to know.
+  private(set) var profile: KernelProfile?
 
   /// Compiles, loads and runs everything once.
   init(
-    _ mode: BenchMode, _ build: Build, _ tensors: [Tensor], _ batch: Batch, _ pool: ThreadPool
+    _ mode: BenchMode, _ build: Build, _ tensors: [Tensor], _ batch: Batch, _ pool: ThreadPool,
+    profiles: Bool
   ) throws {
     let module = build.module
     let held = module.functions.map(\.name)
@@ -52,6 +55,7 @@ final class BenchSubject {
     try build.clock.measure("warm up \(mode.rawValue)") {
       for task in tasks { try run(task) }
     }
+    if profiles { profile = KernelProfile() }
   }
 
   /// Matrix arithmetic of one run.
@@ -73,10 +77,16 @@ final class BenchSubject {
     return seconds / count
   }
 
+  private func noteProfile() {
+    if let timeline = model.timeline { profile?.add(timeline) }
+  }
+
   private func run(_ task: BenchTask) throws {
-    guard task == .train else { return model.run(forward) }
-    model.run("gradients")
+    model.run(task == .train ? "gradients" : forward)
+    noteProfile()
+    guard task == .train else { return }
     step += 1
+    defer { noteProfile() }
     if model.update(AdamW(rate: 1e-4), step: step).isRefused {
       throw Diagnostic("step \(step): the gradients of random tokens are not finite")
     }
