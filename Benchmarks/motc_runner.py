@@ -79,7 +79,8 @@ class MotcRunner:
         """Adds a measurement, and the peak that motc measures beside it, to `entry`."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "bench.json"
-            memory = self._motc("bench", "--compare", "fused", "--repeat", 1, "--json", path)
+            task = ["--compare", "fused", "--tasks", self.heat.task]
+            memory = self._motc("bench", *task, "--repeat", 1, "--json", path)
             report = json.loads(path.read_text())
         entry.seconds.append(report[self.heat.task]["fused"]["seconds_per_step"])
         entry.facts["peak_memory"] = max(memory, entry.facts.get("peak_memory", 0))

@@ -26,6 +26,9 @@ struct Bench: ParsableCommand {
   @Option(help: ArgumentHelp("Modes: fused, unfused.", valueName: "modes"))
   var compare = "fused,unfused"
 
+  @Option(help: ArgumentHelp("What to measure: train, forward.", valueName: "tasks"))
+  var tasks = "train,forward"
+
   @Option(name: .customLong("repeat"), help: "Measurements of each mode.")
   var rounds = 5
 
@@ -43,6 +46,10 @@ struct Bench: ParsableCommand {
     guard !modes.isEmpty, Set(modes).count == modes.count,
       modes.allSatisfy({ BenchMode(rawValue: $0) != nil })
     else { throw ValidationError("--compare takes fused and unfused, not '\(compare)'") }
+    let tasks = names(in: tasks)
+    guard !tasks.isEmpty, tasks.allSatisfy({ BenchTask(rawValue: $0) != nil }) else {
+      throw ValidationError("--tasks takes train and forward, not '\(self.tasks)'")
+    }
   }
 
   func run() throws {
@@ -54,12 +61,13 @@ struct Bench: ParsableCommand {
     let pool = execution.makePool()
     let batch = try syntheticBatch(module)
     let tensors = try clock.measure("initialize") { try initialTensors(of: module, seed: 0) }
+    let wanted = BenchTask.allCases.filter { names(in: tasks).contains($0.rawValue) }
     var subjects: [BenchSubject] = []
     for mode in modes {
       let options = try compile.optionsToRun(fuse: mode.fusion)
       let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
       subjects.append(
-        try BenchSubject(mode, build, tensors, batch, pool, profiles: kernels))
+        try BenchSubject(mode, build, tensors, batch, pool, wanted, profiles: kernels))
     }
     let probe = try PeakMeter(try compile.optionsToRun(), pool)
     let report = try BenchReport(

@@ -22,6 +22,11 @@ struct Run: ParsableCommand {
   @OptionGroup var execution: ExecutionArguments
   @OptionGroup var reports: ReportArguments
 
+  @Option(
+    help: ArgumentHelp(
+      "Write what each thread did, and when, for chrome://tracing or Perfetto.", valueName: "json"))
+  var trace: String?
+
   @Option(help: ArgumentHelp("The parameters.", valueName: "file"))
   var weights: String
 
@@ -40,6 +45,7 @@ struct Run: ParsableCommand {
   func run() throws {
     let options = try compile.optionsToRun()
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
+    if let trace, trace != "-" { try requireWritable(trace) }
     let clock = StageClock()
     let file = try SafetensorsReader(path: input)
     let size = file.tensor("tokens").flatMap { $0.shape.count == 2 ? $0.shape : nil }
@@ -55,8 +61,10 @@ struct Run: ParsableCommand {
       request.functions.map(\.name), trains: false, pool: execution.makePool())
     try compiled.load(tensors)
     compiled.setInputs(batch)
-    let results = try request.evaluate(compiled, module, clock)
+    var recording = ChromeTrace()
+    let results = try request.evaluate(compiled, module, clock, &recording)
     try write(results, to: output)
+    if let trace { try recording.write(to: trace) }
     say("\(module.name): \(try summary(results)) → \(output)")
     if reports.time { clock.report() }
   }
@@ -114,13 +122,14 @@ private struct Request {
     if !functions.contains(where: { $0.name == function.name }) { functions.append(function) }
   }
 
-  /// Runs the functions and returns the tensors that were asked for.
+  /// Runs the functions and returns the tensors that were asked for; `recording` gets what threads did.
   func evaluate(
-    _ model: CompiledModel, _ module: Module, _ clock: StageClock
+    _ model: CompiledModel, _ module: Module, _ clock: StageClock, _ recording: inout ChromeTrace
   ) throws -> [Tensor] {
     var tensors: [Tensor] = []
     for function in functions {
       clock.measure("run @\(function.name)") { model.run(function.name) }
+      if let timeline = model.timeline { recording.add(timeline) }
       // At once: the next function uses the same arena.
       for output in outputs where output.function == function.name {
         tensors.append(try tensor(output.name, of: function.name, model, module))

@@ -40,6 +40,39 @@ import Testing
     }
   }
 
+  @Test func traceHasABarForEachKernelAndThread() throws {
+    let motc = try prepared()
+    let result = try motc(
+      "run", "model.motir", "--weights", "w", "--input", "in", "--grad", "-o", "out", "--threads",
+      "2",
+      "--trace", "trace.json")
+    #expect(result.status == 0, "\(result.errors)")
+    let data = try Data(contentsOf: URL(fileURLWithPath: motc.path("trace.json")))
+    let trace = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    let events = try #require(trace["traceEvents"] as? [[String: Any]])
+    let bars = events.filter { $0["name"] as? String != "wait" }
+    let byThread = Dictionary(grouping: bars) { $0["tid"] as? Int }
+    #expect(Set(byThread.keys) == [0, 1])
+    #expect(byThread[0]?.count == byThread[1]?.count)
+    #expect(bars.contains { ($0["name"] as? String)?.hasPrefix("attention") == true })
+    #expect(events.allSatisfy { $0["ph"] as? String == "X" && ($0["dur"] as? Double ?? -1) >= 0 })
+  }
+
+  @Test func benchMeasuresWhatIsAskedFor() throws {
+    let motc = try prepared()
+    let result = try motc(
+      "bench", "model.motir", "--compare", "fused", "--tasks", "forward", "--repeat", "1",
+      "--kernels",
+      "--json", "bench.json")
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("attention"))
+    let data = try Data(contentsOf: URL(fileURLWithPath: motc.path("bench.json")))
+    let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    #expect(report["forward"] != nil)
+    #expect(report["train"] == nil)
+    #expect(try motc("bench", "model.motir", "--tasks", "sleep").status == 64)
+  }
+
   @Test func fusedIsUnfused() throws {
     let motc = try prepared()
     for fuse in ["all", "none"] {

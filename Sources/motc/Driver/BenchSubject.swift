@@ -34,22 +34,29 @@ final class BenchSubject {
   private(set) var profile: KernelProfile?
 
   /// Compiles, loads and runs everything once.
+  ///
+  /// - Throws: `Diagnostic` if the module can do none of the `wanted` tasks.
   init(
     _ mode: BenchMode, _ build: Build, _ tensors: [Tensor], _ batch: Batch, _ pool: ThreadPool,
-    profiles: Bool
+    _ wanted: [BenchTask], profiles: Bool
   ) throws {
     let module = build.module
     let held = module.functions.map(\.name)
-    let trains = held.contains("gradients") || held.contains("loss")
-    let names = ["logits", "loss"].filter(held.contains).prefix(1) + (trains ? ["gradients"] : [])
-    guard let first = names.first else {
-      throw Diagnostic("'\(module.name)' has no @logits, @loss or @gradients to measure")
+    let forward = ["logits", "loss"].first(where: held.contains)
+    tasks = wanted.filter {
+      $0 == .forward ? forward != nil : held.contains("gradients") || held.contains("loss")
     }
+    guard !tasks.isEmpty else {
+      throw Diagnostic(
+        "'\(module.name)' has nothing to measure: training takes @loss or @gradients, the forward pass "
+          + "@logits or @loss")
+    }
+    let trains = tasks.contains(.train)
     self.mode = mode
-    forward = first
-    tasks = (trains ? [.train] : []) + (first == "gradients" ? [] : [.forward])
-    try check(batch, for: build.functions(Array(names)), of: module)
-    model = try build.model(Array(names), trains: trains, pool: pool)
+    self.forward = forward ?? "gradients"
+    let names = (tasks.contains(.forward) ? [self.forward] : []) + (trains ? ["gradients"] : [])
+    try check(batch, for: build.functions(names), of: module)
+    model = try build.model(names, trains: trains, pool: pool)
     try model.load(tensors)
     model.setInputs(batch)
     try build.clock.measure("warm up \(mode.rawValue)") {
