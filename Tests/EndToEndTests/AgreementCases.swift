@@ -4,7 +4,7 @@ import MoTIR
 extension AgreementModel {
   /// All of them.
   static let all: [AgreementModel] =
-    sizes + untyings + attentions + feedForwards + mixtures + arrangements
+    sizes + untyings + attentions + attentionBlocks + feedForwards + mixtures + arrangements
 
   /// Tails and full panels of all kinds.
   private static let sizes = [
@@ -80,6 +80,36 @@ extension AgreementModel {
       attention: Attention(heads: 4, keyValueHeads: 2, headWidth: 18, documents: true, bias: true)),
     preNorm("wide_head", count: 2, width: 40, attention: Attention(heads: 1, headWidth: 130)),
   ]
+
+  /// Sequences about a block of queries or a block of keys long; documents and segments that begin amid
+  /// panels and leave whole panels empty, or full.
+  private static let attentionBlocks: [AgreementModel] = {
+    func blocks(
+      _ name: String, sequence: Int, attends: Modality.Attending = .causal, heads: Int = 1,
+      shared: Int = 1, causal: Bool = true, documents: Bool = false,
+      spans: (document: Int, segment: Int)? = nil
+    ) -> AgreementModel {
+      var model = preNorm(
+        name, count: 2, width: 12, hidden: 8, batch: 1, sequence: sequence, attends: attends,
+        attention: Attention(
+          heads: heads, keyValueHeads: shared, headWidth: 6, causal: causal, documents: documents))
+      model.spans = spans
+      return model
+    }
+    return [
+      blocks("block_less_one", sequence: 63),
+      blocks("block", sequence: 64, heads: 3, shared: 3),
+      blocks("block_and_one", sequence: 65),
+      blocks("two_blocks", sequence: 130, causal: false),
+      blocks("chunk_and_one", sequence: 513),
+      blocks("chunks_open", sequence: 530, causal: false),
+      blocks("chunks_documents", sequence: 700, documents: true, spans: (150, 1)),
+      blocks("chunks_spans", sequence: 650, attends: .withinSpan, heads: 2, spans: (1, 90)),
+      blocks(
+        "chunks_all", sequence: 620, attends: .withinSpan, documents: true, spans: (210, 70)),
+      blocks("short_documents", sequence: 200, documents: true),
+    ]
+  }()
 
   /// Activations, biases, the tied head.
   private static let feedForwards = [

@@ -1,11 +1,12 @@
 internal import LLVMKit
 internal import MoTIR
 
-/// Emits attention: each thread takes heads of sequences and walks their blocks of queries. Forward it
-/// takes query heads; backward key heads, whose gradients add up over the query heads that share them.
+/// Emits attention: each thread walks blocks of queries of the heads that fall to it. Forward it takes
+/// blocks; backward key heads, whose gradients add up over the query heads that share them.
 ///
-/// The scores of a block of queries are a strip in scratch memory, never the whole S × S matrix; with a
-/// causal mask a strip ends where its last query does.
+/// The scores of a block of queries with a block of keys are a strip in scratch memory, which stays in the
+/// second cache for sequences of any length; there is no S × S matrix. What a causal mask hides is not
+/// computed, and masks are evaluated only where some keys of a panel are visible and others are not.
 ///
 /// Shapes: B sequences of S tokens, H query heads, G key heads, W head width (padded to panels: P).
 final class AttentionEmitter {
@@ -13,14 +14,20 @@ final class AttentionEmitter {
   let shape: AttentionShape
   let frame: KernelFrame
   var ir: IRBuilder { code.ir }
+  /// `true` iff operands are bf16: see `AttentionPairs`.
+  let isPaired: Bool
+  let isGradient: Bool
   let scratch: AttentionScratch
 
-  init(_ code: CodeGenerator, _ shape: AttentionShape, _ frame: KernelFrame) {
+  init(_ code: CodeGenerator, _ shape: AttentionShape, _ frame: KernelFrame, gradient: Bool) {
     self.code = code
     self.shape = shape
     self.frame = frame
+    isGradient = gradient
+    let usesBlas = code.plan.backend == .blas
+    isPaired = code.plan.precision == .bf16 && code.target.hasBF16DotProduct && !usesBlas
     scratch = AttentionScratch(
-      shape, tile: code.plan.tile, usesBlas: code.plan.backend == .blas)
+      shape, tile: code.plan.tile, usesBlas: usesBlas, isPaired: isPaired, gradient: gradient)
     code.reserveScratch(scratch.bytes)
   }
 
@@ -29,28 +36,58 @@ final class AttentionEmitter {
   var attention: Op.Attention { shape.attention }
   var sequence: Int { shape.sequence }
   var width: Int { shape.headWidth }
+  var columns: Int { code.plan.tile.columns }
   var queryStride: Int { attention.heads * width }
   var keyStride: Int { attention.keyValueHeads * width }
   var scale: Double { 1 / Double(width).squareRoot() }
   var usesBlas: Bool { code.plan.backend == .blas }
+  /// log₂ e: scores are in base 2 from the product on.
+  var binary: Double { 1.442_695_040_888_963_4 }
+
+  /// Queries that are walked: backward in pairs, whole panels of them.
+  var queryCount: Int { isPaired && isGradient ? code.plan.tile.padded(sequence) : sequence }
+  /// Query heads that share a key head.
+  var group: Int { attention.heads / attention.keyValueHeads }
+  /// `true` iff a query sees no key after itself.
+  var isTriangular: Bool { attention.causal && !attention.hasSegments }
 
   /// Returns the address of byte `offset` of scratch memory.
   func area(_ offset: Int) -> IRValue { code.bytes(frame.scratch, ir.int(offset)) }
 
-  /// A block of queries: its first query, how many, and how many keys it sees at most.
-  struct QueryBlock {
-    let first, count, keys: IRValue
+  /// Returns the address of row `row` of an area of rows `[…, P]`.
+  func row(_ row: IRValue, of offset: Int) -> IRValue {
+    code.at(area(offset), ir.mul(row, ir.int(scratch.padded)))
   }
 
-  /// Emits `body` for each block of queries.
-  func forEachQueryBlock(_ body: (QueryBlock) -> Void) {
-    let rows = scratch.queryRows
-    ir.loop(from: ir.int(0), to: ir.int(sequence), by: rows) { first in
-      let count = ir.min(ir.int(rows), ir.sub(ir.int(sequence), first))
-      let sees = attention.causal && !attention.hasSegments
-      let keys = sees ? ir.add(first, count) : ir.int(sequence)
-      body(QueryBlock(first: first, count: count, keys: keys))
-    }
+  /// Returns the address of row `row` of an operand of products over rows: `[S, P]`, or `[S / 2, P]` in
+  /// pairs.
+  func rowAcross(_ row: IRValue, of offset: Int) -> IRValue { self.row(units(row), of: offset) }
+
+  /// Returns the units of `elements` neighbours in depth.
+  func units(_ elements: IRValue) -> IRValue {
+    isPaired ? ir.udiv(elements, ir.int(2)) : elements
+  }
+
+  /// Returns `count` rounded up to whole panels.
+  func wholePanels(_ count: IRValue) -> IRValue {
+    ir.mul(code.ceilDivide(count, columns), ir.int(columns))
+  }
+
+  /// A key head of a sequence.
+  struct KeyHead {
+    let sequence, number: IRValue
+    /// Its first key and its first value, rows `keyStride` apart.
+    let keys, values: IRValue
+  }
+
+  /// Returns key head `pair` of all B · G.
+  func keyHead(_ pair: IRValue) -> KeyHead {
+    let shared = ir.int(attention.keyValueHeads)
+    let (sequence, number) = (ir.udiv(pair, shared), ir.urem(pair, shared))
+    return KeyHead(
+      sequence: sequence, number: number,
+      keys: head(1, sequence: sequence, head: number, stride: keyStride),
+      values: head(2, sequence: sequence, head: number, stride: keyStride))
   }
 
   /// Returns the address of a head's first row in an argument of rows `stride` wide.
@@ -68,102 +105,57 @@ final class AttentionEmitter {
       frame.arguments[argument], ir.add(ir.mul(row, ir.int(attention.heads)), head))
   }
 
-  // MARK: Strips
+  // MARK: Rows of strips
 
   func forEachRow(_ block: QueryBlock, _ body: (_ row: IRValue, _ query: IRValue) -> Void) {
     ir.loop(from: ir.int(0), to: block.count) { body($0, ir.add(block.first, $0)) }
   }
 
-  func stripRow(_ strip: Int, _ row: IRValue) -> IRValue {
-    code.at(area(strip), ir.mul(row, ir.int(scratch.stripStride)))
+  /// Returns the address of a key's column in a row of a strip.
+  func place(_ strip: Int, _ row: IRValue, _ key: IRValue, _ tile: Tile) -> IRValue {
+    let column = ir.sub(key, tile.start)
+    return code.at(
+      area(strip), ir.add(ir.mul(row, ir.int(scratch.stripStride)), column))
   }
 
-  /// Emits a loop over whole vectors of the block's keys.
-  func stripColumns(
-    _ block: QueryBlock, carrying initial: [IRValue],
-    _ body: (IRValue, [IRValue]) -> [IRValue]
-  ) -> [IRValue] {
-    ir.loop(from: ir.int(0), to: block.keys, by: code.lanes, carrying: initial, body)
-  }
-
-  /// Returns which of the keys from `column` on the query sees.
-  func mask(_ query: IRValue, _ column: IRValue, _ block: QueryBlock) -> IRValue {
-    let lanes = code.lanes
-    let keys = ir.add(
-      ir.splat(ir.truncate(column, ir.i32), lanes),
-      ir.constantVector((0..<lanes).map { ir.int($0, ir.i32) }))
-    func spread(_ value: IRValue) -> IRValue { ir.splat(ir.truncate(value, ir.i32), lanes) }
-    var visible = ir.compare(.less, keys, spread(block.keys))
-    let integers = ir.vector(ir.i32, lanes)
-    func rows(_ offset: Int) -> (keys: IRValue, query: IRValue) {
-      let base = area(offset)
-      return (
-        ir.load(integers, ir.element(base, column, ir.i32)),
-        ir.splat(ir.load(ir.i32, ir.element(base, query, ir.i32)), lanes)
-      )
-    }
-    var seen = visible
-    if attention.causal { seen = ir.compare(.lessOrEqual, keys, spread(query)) }
-    if attention.hasSegments {
-      let (theirs, mine) = rows(scratch.segments)
-      let together = ir.and(
-        ir.compare(.equal, theirs, mine), ir.compare(.greater, mine, ir.zero(integers)))
-      seen = ir.or(seen, together)
-    }
-    visible = ir.and(visible, seen)
-    if attention.hasDocuments {
-      let (theirs, mine) = rows(scratch.documents)
-      visible = ir.and(visible, ir.compare(.equal, theirs, mine))
-    }
-    return visible
-  }
-
-  // MARK: Products
-
-  /// Returns rows [S, P] in scratch memory as the right matrix of a product over rows.
-  func rowPanels(_ rows: Int) -> MatmulPanels {
-    MatmulPanels(
-      base: area(rows), panelStride: code.plan.tile.columns, depthStride: scratch.padded)
-  }
-
-  /// strip = rows · keysᵀ
-  func scores(
-    _ block: QueryBlock, of rows: Int, _ keys: IRValue, _ transposed: Int, into strip: Int
-  ) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.count, n: block.keys, k: ir.int(width), a: area(rows),
-          lda: ir.int(scratch.padded), b: keys, ldb: ir.int(keyStride), transposeB: true,
-          c: area(strip), ldc: ir.int(scratch.stripStride)))
-    }
-    let columns = code.plan.tile.columns
-    code.multiply(
-      MatmulOperand(base: area(rows), rowStride: scratch.padded, depthStride: 1),
-      MatmulPanels(base: area(transposed), panelStride: width * columns, depthStride: columns),
-      into: MatmulResult(base: area(strip), leading: scratch.stripStride), rows: block.count,
-      panels: code.ceilDivide(block.keys, columns), depth: ir.int(width), precision: .f32)
-  }
-
-  /// target = strip · rows, for the keys that the block sees.
+  /// Returns the end of the columns of a query's row that are read later: whole panels.
   ///
-  /// - Parameters:
-  ///   - rows: the head's keys or values as rows in scratch memory, which motc's own kernels read.
-  ///   - source: the same where they came from, which OpenBLAS reads.
-  func multiplyStrip(
-    _ strip: Int, _ block: QueryBlock, by rows: Int, of source: IRValue, into target: Int
-  ) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.count, n: ir.int(width), k: block.keys, a: area(strip),
-          lda: ir.int(scratch.stripStride), b: source, ldb: ir.int(keyStride), c: area(target),
-          ldc: ir.int(scratch.padded)))
+  /// OpenBLAS reads all rows as far as the tile goes.
+  func end(of query: IRValue, _ tile: Tile) -> IRValue {
+    let all = wholePanels(tile.to)
+    guard isTriangular, !usesBlas else { return all }
+    return ir.min(all, wholePanels(ir.add(query, ir.int(1))))
+  }
+
+  /// Emits a loop over panels of keys.
+  func forEachPanel(
+    from: IRValue, to: IRValue, carrying initial: [IRValue],
+    _ body: (_ key: IRValue, _ carried: [IRValue]) -> [IRValue]
+  ) -> [IRValue] {
+    ir.loop(from: from, to: to, by: columns, carrying: initial, body)
+  }
+
+  /// Emits `body` for all panels of a row, telling those that need the mask.
+  func forEachPanel(
+    ofRow query: IRValue, _ tile: Tile, carrying initial: [IRValue],
+    _ body: (_ key: IRValue, _ carried: [IRValue], _ isMixed: Bool) -> [IRValue]
+  ) -> [IRValue] {
+    var carried = initial
+    if readsMasks {
+      carried = forEachPanel(from: tile.from, to: tile.fullFrom, carrying: carried) {
+        body($0, $1, true)
+      }
     }
-    code.multiply(
-      MatmulOperand(base: area(strip), rowStride: scratch.stripStride, depthStride: 1),
-      rowPanels(rows), into: MatmulResult(base: area(target), leading: scratch.padded),
-      rows: block.count, panels: ir.int(scratch.padded / code.plan.tile.columns),
-      depth: block.keys, precision: .f32)
+    carried = forEachPanel(from: tile.fullFrom, to: tile.fullTo, carrying: carried) {
+      body($0, $1, false)
+    }
+    return forEachPanel(from: tile.fullTo, to: end(of: query, tile), carrying: carried) {
+      body($0, $1, true)
+    }
+  }
+
+  /// Returns the first key of each vector of a panel.
+  func vectors(ofPanel key: IRValue) -> [IRValue] {
+    (0..<code.plan.tile.vectors).map { ir.add(key, ir.int($0 * code.lanes)) }
   }
 }

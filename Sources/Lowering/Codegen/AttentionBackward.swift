@@ -8,123 +8,142 @@ extension AttentionEmitter {
   ///
   /// The query heads of a key head add up in order, on one thread.
   func emitBackward() {
-    let shared = attention.keyValueHeads
-    let group = attention.heads / shared
-    let (from, to) = code.share(ir.int(attention.batch * shared), frame)
-    ir.loop(from: from, to: to) { item in
-      let (sequence, keyHead) = (ir.udiv(item, ir.int(shared)), ir.urem(item, ir.int(shared)))
-      let keys = head(1, sequence: sequence, head: keyHead, stride: keyStride)
-      let values = head(2, sequence: sequence, head: keyHead, stride: keyStride)
-      copyMaskRows(sequence, firstArgument: 9)
+    let (from, to) = code.share(ir.int(attention.batch * attention.keyValueHeads), frame)
+    ir.loop(from: from, to: to) { pair in
+      let head = keyHead(pair)
+      readMasks(head.sequence, firstArgument: 9)
       if !usesBlas {
-        packTransposed(keys, into: scratch.keysTransposed)
-        packTransposed(values, into: scratch.valuesTransposed)
-        packRows(keys, into: scratch.keyRows)
+        packTransposed(head.keys, into: scratch.keysTransposed)
+        packTransposed(head.values, into: scratch.valuesTransposed)
+        packAcross(head.keys, stride: keyStride, into: scratch.keyRows)
       }
-      for area in [scratch.keyGradients, scratch.valueGradients] {
-        ir.clear(self.area(area), bytes: ir.int(4 * scratch.paddedSequence * scratch.padded))
-      }
+      clear(scratch.keyGradients)
+      clear(scratch.valueGradients)
       ir.loop(from: ir.int(0), to: ir.int(group)) { member in
-        let head = ir.add(ir.mul(keyHead, ir.int(group)), member)
-        backward(sequence: sequence, head: head, keys: keys, values: values)
+        backward(head, ir.add(ir.mul(head.number, ir.int(group)), member))
       }
-      keepKeyGradients(7, scratch.keyGradients, sequence: sequence, head: keyHead)
-      keepKeyGradients(8, scratch.valueGradients, sequence: sequence, head: keyHead)
+      // Queries were scaled for scores in base 2.
+      keepKeyGradients(7, scratch.keyGradients, scale: 1 / binary, head)
+      keepKeyGradients(8, scratch.valueGradients, scale: 1, head)
     }
   }
 
-  private func backward(sequence: IRValue, head: IRValue, keys: IRValue, values: IRValue) {
-    let query = self.head(0, sequence: sequence, head: head, stride: queryStride)
-    let output = self.head(3, sequence: sequence, head: head, stride: queryStride)
-    let upstream = self.head(5, sequence: sequence, head: head, stride: queryStride)
-    let dq = self.head(6, sequence: sequence, head: head, stride: queryStride)
-    forEachQueryBlock { block in
-      packQueries(query, block, stride: queryStride, scale: scale, into: scratch.queries)
-      packQueries(upstream, block, stride: queryStride, scale: 1, into: scratch.upstream)
-      scores(block, of: scratch.queries, keys, scratch.keysTransposed, into: scratch.strip)
-      scores(
-        block, of: scratch.upstream, values, scratch.valuesTransposed, into: scratch.gradientStrip)
-      scoreGradients(block, output: output, upstream: upstream, sequence: sequence, head: head)
-      accumulate(scratch.strip, block, times: scratch.upstream, into: scratch.valueGradients)
-      accumulate(scratch.gradientStrip, block, times: scratch.queries, into: scratch.keyGradients)
-      multiplyStrip(
-        scratch.gradientStrip, block, by: scratch.keyRows, of: keys, into: scratch.output)
-      keepQueryGradients(block, dq)
+  private func clear(_ sums: Int) {
+    ir.clear(area(sums), bytes: ir.int(4 * queryCount * scratch.padded))
+  }
+
+  private func keepKeyGradients(_ argument: Int, _ sums: Int, scale: Double, _ head: KeyHead) {
+    let target = self.head(
+      argument, sequence: head.sequence, head: head.number, stride: keyStride)
+    keepRows(sums, count: ir.int(sequence), scale: scale, at: target, stride: keyStride)
+  }
+
+  /// Adds what a query head contributes: keys outermost, so that a block's gradients stay in cache while
+  /// the queries pass.
+  private func backward(_ keyHead: KeyHead, _ number: IRValue) {
+    func rows(_ argument: Int) -> IRValue {
+      head(argument, sequence: keyHead.sequence, head: number, stride: queryStride)
     }
+    let all = ir.int(sequence)
+    for (argument, scale, target, across) in [
+      (0, scale * binary, scratch.queries, scratch.queriesAcross),
+      (5, 1, scratch.upstream, scratch.upstreamAcross),
+    ] {
+      packRows(rows(argument), count: all, stride: queryStride, scale: scale, into: target)
+      if isPaired {
+        packAcross(rows(argument), stride: queryStride, scale: scale, into: across)
+      }
+    }
+    prepareRows(output: rows(3), upstream: rows(5), sequence: keyHead.sequence, head: number)
+    fillQueries()
+    clear(scratch.queryGradients)
+    ir.loop(from: ir.int(0), to: all, by: scratch.keyColumns) { start in
+      let first = isTriangular ? start : ir.int(0)
+      ir.loop(from: first, to: ir.int(queryCount), by: scratch.queryRows) { query in
+        let tile = self.tile(queryBlock(query), start: start)
+        ir.when(ir.compare(.less, tile.from, tile.to)) { addTile(tile, keyHead) }
+      }
+    }
+    keepRows(
+      scratch.queryGradients, count: all, scale: scale, at: rows(6), stride: queryStride)
+  }
+
+  /// Keeps the log-sum-exp in base 2 and do · o of each query.
+  private func prepareRows(
+    output: IRValue, upstream: IRValue, sequence: IRValue, head: IRValue
+  ) {
+    ir.loop(from: ir.int(0), to: ir.int(self.sequence)) { query in
+      let place = ir.mul(query, ir.int(queryStride))
+      let (o, dO) = (code.at(output, place), code.at(upstream, place))
+      let products = code.columns(width, carrying: [ir.zero(code.vector)]) {
+        column, active, carried in
+        let (a, b) = (
+          code.load(code.at(o, column), active), code.load(code.at(dO, column), active)
+        )
+        return [ir.multiplyAdd(a, b, carried[0])]
+      }
+      ir.store(ir.reduce(products[0], ir.fadd), code.at(area(scratch.deltas), query))
+      let lse = ir.load(ir.f32, logSumExp(4, query, sequence: sequence, head: head))
+      ir.store(ir.fmul(lse, ir.float(binary)), code.at(area(scratch.normalizers), query))
+    }
+  }
+
+  private func addTile(_ tile: Tile, _ head: KeyHead) {
+    func queries(_ area: Int) -> IRValue {
+      code.at(self.area(area), ir.mul(tile.first, ir.int(scratch.rowUnits)))
+    }
+    scores(
+      tile, of: queries(scratch.queries), by: scratch.keysTransposed, of: head.keys,
+      into: scratch.strip)
+    scores(
+      tile, of: queries(scratch.upstream), by: scratch.valuesTransposed, of: head.values,
+      into: scratch.gradientStrip)
+    if isPaired { pairedScoreGradients(tile) } else { scoreGradients(tile) }
+    accumulate(
+      scratch.strip, tile, times: rowAcross(tile.first, of: scratch.upstreamAcross),
+      into: scratch.valueGradients)
+    accumulate(
+      scratch.gradientStrip, tile, times: rowAcross(tile.first, of: scratch.queriesAcross),
+      into: scratch.keyGradients)
+    multiplyStrip(
+      tile, by: scratch.keyRows, of: head.keys,
+      into: row(tile.first, of: scratch.queryGradients), accumulates: true)
   }
 
   /// Turns scores into probabilities and their gradients into score gradients, row by row.
-  private func scoreGradients(
-    _ block: QueryBlock, output: IRValue, upstream: IRValue, sequence: IRValue, head: IRValue
-  ) {
-    forEachRow(block) { row, query in
-      let place = ir.mul(query, ir.int(queryStride))
-      let (o, dO) = (code.at(output, place), code.at(upstream, place))
-      let zero = ir.zero(code.vector)
-      let products = code.columns(width, carrying: [zero]) { column, active, carried in
-        let product = ir.fmul(
-          code.load(code.at(o, column), active), code.load(code.at(dO, column), active))
-        return [ir.fadd(carried[0], product)]
-      }
-      let delta = ir.splat(ir.reduce(products[0], ir.fadd), code.lanes)
-      let lse = ir.load(ir.f32, logSumExp(4, query, sequence: sequence, head: head))
-      let (p, dp) = (stripRow(scratch.strip, row), stripRow(scratch.gradientStrip, row))
-      _ = stripColumns(block, carrying: []) { column, _ in
-        let s = ir.load(code.vector, code.at(p, column))
-        let raw = code.exp(ir.fsub(s, ir.splat(lse, code.lanes)))
-        let visible = mask(query, column, block)
-        let probability = ir.select(visible, raw, zero)
-        let gradient = ir.fsub(ir.load(code.vector, code.at(dp, column)), delta)
-        ir.store(probability, code.at(p, column))
-        ir.store(
-          ir.select(visible, ir.fmul(probability, gradient), zero), code.at(dp, column))
+  private func scoreGradients(_ tile: Tile) {
+    forEachRow(tile.queries) { row, query in
+      let numbers = rowNumbers(query)
+      _ = forEachPanel(ofRow: query, tile, carrying: []) { key, _, isMixed in
+        for key in vectors(ofPanel: key) {
+          let (p, ds) = gradients(row: row, key: key, tile, numbers, isMixed: isMixed)
+          ir.store(p, place(scratch.strip, row, key, tile))
+          ir.store(ds, place(scratch.gradientStrip, row, key, tile))
+        }
         return []
       }
     }
   }
 
-  /// Adds stripᵀ · rows to the gradients of the keys that the strip covers.
-  private func accumulate(_ strip: Int, _ block: QueryBlock, times rows: Int, into target: Int) {
-    if usesBlas {
-      return code.sgemm(
-        .init(
-          m: block.keys, n: ir.int(width), k: block.count, a: area(strip),
-          lda: ir.int(scratch.stripStride), transposeA: true, b: area(rows),
-          ldb: ir.int(scratch.padded), c: area(target), ldc: ir.int(scratch.padded), beta: 1))
+  /// Returns the log-sum-exp in base 2 and do · o of a query, in all lanes.
+  func rowNumbers(_ query: IRValue) -> (normalizer: IRValue, delta: IRValue) {
+    func number(_ offset: Int) -> IRValue {
+      ir.splat(ir.load(ir.f32, code.at(area(offset), query)), code.lanes)
     }
-    code.multiply(
-      MatmulOperand(base: area(strip), rowStride: 1, depthStride: scratch.stripStride),
-      rowPanels(rows),
-      into: MatmulResult(base: area(target), leading: scratch.padded, accumulates: true),
-      rows: block.keys, panels: ir.int(scratch.padded / code.plan.tile.columns),
-      depth: block.count, precision: .f32)
+    return (number(scratch.normalizers), number(scratch.deltas))
   }
 
-  private func keepQueryGradients(_ block: QueryBlock, _ dq: IRValue) {
-    forEachRow(block) { row, query in
-      copyScaled(
-        from: code.at(area(scratch.output), ir.mul(row, ir.int(scratch.padded))),
-        to: code.at(dq, ir.mul(query, ir.int(queryStride))), scale: scale)
-    }
-  }
-
-  /// dk needs no scale: it was computed from scaled queries.
-  private func keepKeyGradients(
-    _ argument: Int, _ source: Int, sequence: IRValue, head: IRValue
-  ) {
-    let target = self.head(argument, sequence: sequence, head: head, stride: keyStride)
-    ir.loop(from: ir.int(0), to: ir.int(self.sequence)) { key in
-      copyScaled(
-        from: code.at(area(source), ir.mul(key, ir.int(scratch.padded))),
-        to: code.at(target, ir.mul(key, ir.int(keyStride))), scale: 1)
-    }
-  }
-
-  private func copyScaled(from source: IRValue, to target: IRValue, scale: Double) {
-    code.columns(width) { column, active in
-      var x = code.load(code.at(source, column), active, scalar: width == 1)
-      if scale != 1 { x = ir.fmul(x, ir.float(scale, x.type)) }
-      code.store(x, code.at(target, column), active)
-    }
+  /// Returns the probabilities and the score gradients of a vector of keys.
+  func gradients(
+    row: IRValue, key: IRValue, _ tile: Tile, _ numbers: (normalizer: IRValue, delta: IRValue),
+    isMixed: Bool
+  ) -> (p: IRValue, ds: IRValue) {
+    let score = ir.load(code.vector, place(scratch.strip, row, key, tile))
+    let gradient = ir.load(code.vector, place(scratch.gradientStrip, row, key, tile))
+    let p = code.exp2(ir.fsub(score, numbers.normalizer))
+    let ds = ir.fmul(p, ir.fsub(gradient, numbers.delta))
+    guard isMixed else { return (p, ds) }
+    let (visible, zero) = (mask(ir.add(tile.first, row), key), ir.zero(code.vector))
+    return (ir.select(visible, p, zero), ir.select(visible, ds, zero))
   }
 }

@@ -56,8 +56,10 @@ final class CodeGenerator {
     case .block(let program): BlockEmitter(self, program, frame).emit()
     case .columnSum(let shape): emitColumnSum(shape, frame)
     case .weightGradient(let shape): emitWeightGradient(shape, frame)
-    case .attention(let shape): AttentionEmitter(self, shape, frame).emitForward()
-    case .attentionGradient(let shape): AttentionEmitter(self, shape, frame).emitBackward()
+    case .attention(let shape):
+      AttentionEmitter(self, shape, frame, gradient: false).emitForward()
+    case .attentionGradient(let shape):
+      AttentionEmitter(self, shape, frame, gradient: true).emitBackward()
     case .embedGradient(let rows, let vocabulary, let width):
       emitEmbedGradient(rows: rows, vocabulary: vocabulary, width: width, frame)
     case .sum(let count): emitSum(count: count, frame)

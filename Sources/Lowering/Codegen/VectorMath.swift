@@ -34,6 +34,40 @@ extension CodeGenerator {
       ir.shiftLeft(ir.add(exponent, ir.int(127, integer)), ir.int(23, integer)), type)
   }
 
+  /// 2^x: x = n + r with |r| ≤ ½, a polynomial of degree 5 for 2^r, scaled by 2^n.
+  ///
+  /// Relative error below 3e-7 for |x| ≤ 126, 0 far below, infinity far above, NaN for NaN and, on some
+  /// targets, for infinities. 2⁰ is 1.
+  func exp2(_ x: IRValue) -> IRValue {
+    let type = x.type
+    func c(_ value: Double) -> IRValue { ir.float(value, type) }
+    // Beyond these the power is 0 or infinite, and its exponent would wrap around.
+    let above = ir.fmax(c(-127), x)
+    let within = ir.select(ir.fcompare(.greater, above, c(128)), c(128), above)
+    let x = hasScaling(type) ? x : within
+    let whole = ir.intrinsic("llvm.roundeven", overloads: [type], [x])
+    let r = ir.fsub(x, whole)
+    var p = c(1.326_472_718e-3)
+    for coefficient in [
+      9.671_512_641e-3, 5.550_733_743e-2, 2.402_224_209e-1, 6.931_469_776e-1, 1,
+    ] {
+      p = ir.multiplyAdd(p, r, c(coefficient))
+    }
+    guard !hasScaling(type) else {
+      let (all, current) = (ir.int(-1, ir.i16), ir.int(4, ir.i32))
+      return ir.intrinsic(
+        "llvm.x86.avx512.mask.scalef.ps.512", overloads: [], [p, whole, p, all, current])
+    }
+    let integer = type.lanes == 1 ? ir.i32 : ir.vector(ir.i32, type.lanes)
+    // Adding 1.5 · 2²³ leaves the integer in the low bits, without a conversion that NaN traps.
+    let shifted = ir.bitcast(ir.fadd(whole, c(12_582_912)), integer)
+    let exponent = ir.sub(shifted, ir.bitcast(c(12_582_912), integer))
+    return ir.fmul(p, powerOfTwo(exponent, type))
+  }
+
+  /// `true` iff the target multiplies vectors of `type` by powers of two in one instruction.
+  private func hasScaling(_ type: IRType) -> Bool { target.isX86 && type.lanes == 16 }
+
   /// 1 / (1 + e^−x)
   func sigmoid(_ x: IRValue) -> IRValue {
     let one = ir.float(1, x.type)
@@ -57,8 +91,36 @@ extension CodeGenerator {
     return ir.fmul(ir.fmul(c(0.5), x), ir.fadd(c(1), t))
   }
 
-  /// log x, lane by lane through the C library.
-  func log(_ x: IRValue) -> IRValue { ir.intrinsic("llvm.log", overloads: [x.type], [x]) }
+  /// log x: x = 2^n m with ½ √2 ≤ m < √2, a polynomial of degree 9 for log m.
+  ///
+  /// Relative error below 2e-7; −∞ for 0 and denormal numbers, NaN below 0.
+  func log(_ x: IRValue) -> IRValue {
+    let type = x.type
+    let integer = type.lanes == 1 ? ir.i32 : ir.vector(ir.i32, type.lanes)
+    func c(_ value: Double) -> IRValue { ir.float(value, type) }
+    // The bits of ½ √2: the difference has n in its exponent.
+    let offset = ir.int(0x3F35_04F3, integer)
+    let bits = ir.sub(ir.bitcast(x, integer), offset)
+    let exponent = ir.shiftRightArithmetic(bits, ir.int(23, integer))
+    let mantissa = ir.add(ir.and(bits, ir.int(0x7F_FFFF, integer)), offset)
+    let n = ir.signedToFloat(exponent, type)
+    let r = ir.fsub(ir.bitcast(mantissa, type), c(1))
+    var p = c(7.037_683_629_2e-2)
+    for coefficient in [
+      -1.151_461_031_0e-1, 1.167_699_874_0e-1, -1.242_014_084_6e-1, 1.424_932_278_7e-1,
+      -1.666_805_766_5e-1, 2.000_071_476_5e-1, -2.499_999_399_3e-1, 3.333_333_117_4e-1,
+    ] {
+      p = ir.multiplyAdd(p, r, c(coefficient))
+    }
+    let square = ir.fmul(r, r)
+    var low = ir.fmul(ir.fmul(p, r), square)
+    low = ir.multiplyAdd(n, c(-2.121_944_40e-4), low)
+    low = ir.multiplyAdd(square, c(-0.5), low)
+    var value = ir.multiplyAdd(n, c(0.693_359_375), ir.fadd(r, low))
+    value = ir.select(ir.fcompare(.less, x, c(.infinity)), value, x)
+    let undefined = ir.select(ir.fcompare(.equal, x, c(0)), c(-.infinity), c(.nan))
+    return ir.select(ir.fcompare(.greater, x, c(0)), value, undefined)
+  }
 
   /// 1 / sqrt(x)
   func reciprocalSquareRoot(_ x: IRValue) -> IRValue { ir.fdiv(ir.float(1, x.type), ir.sqrt(x)) }
