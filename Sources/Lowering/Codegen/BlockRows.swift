@@ -17,8 +17,30 @@ extension BlockEmitter {
           frame.arguments[plan.argument], ir.add(index, ir.int(layout.rows)))
       }
       row = Row(inBlock: inBlock, index: index, routed: routed)
+      if let strip { prefetch(strip, of: items, row: ir.add(index, ir.int(4))) }
       for (number, group) in groups.enumerated() {
         emitGroup(group, later: groups[(number + 1)...].flatMap { $0 })
+      }
+    }
+  }
+
+  /// Asks for a later row's part of the strip: rows in memory are far apart, so that the hardware does not
+  /// guess the next one.
+  private func prefetch(_ strip: Strip, of items: [BlockLayout.Item], row: IRValue) {
+    for value in Set(values(of: items)).sorted() {
+      let description = program.values[value]
+      let argument: Int
+      if case .rows(let source, .identity) = description.source {
+        argument = source
+      } else if let store = description.store, store.access == .identity, description.width > 1 {
+        argument = store.argument
+      } else {
+        continue
+      }
+      let place = ir.add(ir.mul(row, ir.int(description.width)), strip.start)
+      // Lines of 64 bytes.
+      for column in stride(from: 0, to: min(strip.columns, description.width), by: 16) {
+        ir.prefetch(code.at(frame.arguments[argument], ir.add(place, ir.int(column))))
       }
     }
   }
