@@ -17,6 +17,10 @@ package struct TargetCPU: Hashable, Sendable {
       features: takeString(LLVMGetHostCPUFeatures()))
   }()
 
+  /// `true` iff this process may use the host's tile registers (AMX), for which it asks the system.
+  package static let mayUseTileRegisters: Bool =
+    host.has("amx-tile") && motc_request_tile_registers() == 0
+
   /// Creates the CPU or level `name`, such as `x86-64-v3`, with the features that its name implies.
   package init(named name: String) {
     self.init(triple: TargetCPU.host.triple, name: name, features: "")

@@ -63,7 +63,10 @@ struct Doctor: ParsableCommand {
   private static func features(_ target: TargetDescription) -> String {
     let known = ["avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512bf16", "avx2", "fma"]
     let found = known.filter(TargetDescription.hostHas)
-    let products = target.hasBF16DotProduct ? "bf16 products in hardware" : "bf16 products by f32"
+    let products =
+      target.hasMatrixUnit
+      ? "bf16 products by the matrix unit"
+      : target.hasBF16DotProduct ? "bf16 products in hardware" : "bf16 products by f32"
     return "\(found.isEmpty ? "baseline" : found.joined(separator: " ")), \(products)"
   }
 

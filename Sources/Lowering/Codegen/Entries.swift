@@ -21,6 +21,7 @@ extension CodeGenerator {
       let (regions, thread, threads) = (parameters[0], parameters[1], parameters[2])
       let handed = ir.stack(bytes: 8 * max(most, 1))
       let restore = target.isX86 ? flushDenormals() : {}
+      if usesMatrixUnit { configureMatrixUnit() }
       let control = word(regions, ir.int(Region.control.rawValue), ir.pointer)
       let scratch = bytes(
         word(regions, ir.int(Region.scratch.rawValue), ir.pointer),
@@ -44,6 +45,7 @@ extension CodeGenerator {
         }
       }
       noteTime(at: bytes(ticks, ir.int(stamps.arrival(at: entry.calls.count))))
+      if usesMatrixUnit { releaseMatrixUnit() }
       restore()
       ir.returnVoid()
     }

@@ -33,7 +33,7 @@ struct MatmulResult {
 }
 
 /// Everything of a product that its code depends on: known strides become address displacements.
-private struct MatmulShape: Hashable {
+struct MatmulShape: Hashable {
   let rowStride, depthStride: Int
   let rowPanelStride: Int?
   let panelDepthStride: Int
@@ -112,7 +112,7 @@ extension CodeGenerator {
     _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
     depth: IRValue
   ) {
-    var start = ir.int(0)
+    var start = matrixTiles(shape, a, b, c, next: next, rows: rows, depth: depth)
     for height in tileHeights {
       let end = ir.add(
         start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
@@ -130,6 +130,29 @@ extension CodeGenerator {
       }
       start = end
     }
+  }
+
+  /// Emits what the matrix unit can do of a panel: bands of 32 and 16 rows. Returns how many rows it did.
+  private func matrixTiles(
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
+    depth: IRValue
+  ) -> IRValue {
+    guard usesMatrixUnit, shape.precision == .bf16, shape.depthStride == 1 else { return ir.int(0) }
+    let isWhole = ir.compare(.equal, ir.urem(depth, ir.int(16)), ir.int(0))
+    let count = ir.select(isWhole, rows, ir.int(0))
+    var start = ir.int(0)
+    for height in [32, 16] {
+      let end = ir.add(
+        start, ir.mul(ir.udiv(ir.sub(count, start), ir.int(height)), ir.int(height)))
+      ir.loop(from: start, to: end, by: height) { row in
+        let ahead = ir.mul(ir.udiv(row, ir.int(height)), ir.mul(depth, ir.int(8)))
+        matrixTile(
+          height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
+          at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
+      }
+      start = end
+    }
+    return start
   }
 
   /// The heights of tiles: the full one of at most 8 rows, then ever smaller ones for what is left of a

@@ -9,6 +9,8 @@ public struct TargetDescription: Hashable, Sendable {
   public let lanes: Int
   /// `true` iff there is an instruction that multiplies bf16 pairs and adds in f32.
   public let hasBF16DotProduct: Bool
+  /// `true` iff there is a matrix unit that multiplies tiles of bf16, and this process may use it.
+  public let hasMatrixUnit: Bool
 
   /// LLVM's name of the CPU.
   package var cpuName: String { cpu.name }
@@ -28,9 +30,9 @@ public struct TargetDescription: Hashable, Sendable {
   public init(named name: String) throws(Diagnostic) {
     switch name {
     case "native": self = .native
-    case "x86-64-v4": self.init(cpu: TargetCPU(named: name), lanes: 16, hasBF16DotProduct: false)
-    case "x86-64-v3": self.init(cpu: TargetCPU(named: name), lanes: 8, hasBF16DotProduct: false)
-    case "x86-64-v2": self.init(cpu: TargetCPU(named: name), lanes: 4, hasBF16DotProduct: false)
+    case "x86-64-v4": self.init(cpu: TargetCPU(named: name), lanes: 16)
+    case "x86-64-v3": self.init(cpu: TargetCPU(named: name), lanes: 8)
+    case "x86-64-v2": self.init(cpu: TargetCPU(named: name), lanes: 4)
     default:
       throw Diagnostic(
         "there is no target CPU \"\(name)\"",
@@ -40,13 +42,19 @@ public struct TargetDescription: Hashable, Sendable {
 
   private init(host: TargetCPU) {
     let lanes = host.has("avx512f") && host.has("avx512vl") ? 16 : host.has("avx2") ? 8 : 4
-    self.init(cpu: host, lanes: lanes, hasBF16DotProduct: lanes == 16 && host.has("avx512bf16"))
+    let hasDotProduct = lanes == 16 && host.has("avx512bf16")
+    self.init(
+      cpu: host, lanes: lanes, hasBF16DotProduct: hasDotProduct,
+      hasMatrixUnit: hasDotProduct && host.has("amx-bf16") && TargetCPU.mayUseTileRegisters)
   }
 
-  private init(cpu: TargetCPU, lanes: Int, hasBF16DotProduct: Bool) {
+  private init(
+    cpu: TargetCPU, lanes: Int, hasBF16DotProduct: Bool = false, hasMatrixUnit: Bool = false
+  ) {
     self.cpu = cpu
     self.lanes = lanes
     self.hasBF16DotProduct = hasBF16DotProduct
+    self.hasMatrixUnit = hasMatrixUnit
   }
 
   /// The register tile: as many accumulators as leave room for operands in the register file.

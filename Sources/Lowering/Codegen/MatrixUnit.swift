@@ -1,0 +1,93 @@
+internal import LLVMKit
+internal import MoTIR
+
+// The register tile on Intel's matrix unit (AMX), for bf16: four accumulators of 16 x 16 f32, two tiles of
+// A (16 rows of 16 units) and two of B (16 units of 16 columns), a unit being two bf16.
+//
+// It reads the layouts that the vector tile reads. Tiles are configured once in an entry, by each thread.
+extension CodeGenerator {
+  /// `true` iff the entries configure the tiles.
+  var usesMatrixUnit: Bool { target.hasMatrixUnit && plan.precision == .bf16 }
+
+  /// Units of depth of one instruction, and the rows and columns of its result.
+  private var side: Int { 16 }
+
+  /// Emits the configuration of all eight tiles: 16 rows of 64 bytes.
+  func configureMatrixUnit() {
+    // 64 bytes: the palette, 15 zeros, the bytes of a row of each tile (u16), the rows of each (u8).
+    let (widths, rows) = (0x0040_0040_0040_0040, 0x1010_1010_1010_1010)
+    let words = [1, 0, widths, widths, 0, 0, rows, 0].map(IRBuilder.Word.number)
+    ir.intrinsic(
+      "llvm.x86.ldtilecfg", overloads: [], [ir.constantTable(words, name: "tile.configuration")])
+  }
+
+  /// Emits the release of the tiles, without which a thread's state stays large.
+  func releaseMatrixUnit() { ir.intrinsic("llvm.x86.tilerelease", overloads: [], []) }
+
+  /// Emits `height` rows, 32 or 16, of one panel of columns: c (+)= a b.
+  func matrixTile(
+    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
+    depth: IRValue
+  ) {
+    let name = "matrix_tile_\(height)x\(plan.tile.columns)_\(shape.name)"
+    let function = helper(name) {
+      ir.define(
+        name, [ir.pointer, ir.pointer, ir.pointer, ir.pointer, ir.i64], returns: ir.void,
+        attributes: ["noinline"], target: target.functionAttributes
+      ) { p in
+        matrixTileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
+        ir.returnVoid()
+      }
+    }
+    ir.call(function, [a, b, c, next, depth])
+  }
+
+  /// - Requires: the depth is a multiple of `side`.
+  private func matrixTileBody(
+    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
+    depth: IRValue
+  ) {
+    let bands = height / side
+    let halves = plan.tile.columns / side
+    let resultStride = ir.int(4 * shape.leading)
+    let places = (0..<bands * halves).map { index in
+      at(c, index / halves * side * shape.leading + index % halves * side)
+    }
+    for (number, place) in places.enumerated() {
+      if shape.accumulates {
+        tileLoad(number, place, resultStride)
+      } else {
+        ir.intrinsic("llvm.x86.tilezero", overloads: [], [tileNumber(number)])
+      }
+    }
+    ir.loop(from: ir.int(0), to: depth, by: side) { unit in
+      for line in 0..<8 {
+        ir.prefetch(at(next, ir.add(ir.mul(unit, ir.int(8)), ir.int(16 * line))))
+      }
+      for band in 0..<bands {
+        let place = at(a, ir.add(unit, ir.int(band * side * shape.rowStride)))
+        tileLoad(4 + band, place, ir.int(4 * shape.rowStride))
+      }
+      for half in 0..<halves {
+        let place = at(
+          b, ir.add(ir.mul(unit, ir.int(shape.panelDepthStride)), ir.int(half * side)))
+        tileLoad(6 + half, place, ir.int(4 * shape.panelDepthStride))
+      }
+      for index in 0..<bands * halves {
+        ir.intrinsic(
+          "llvm.x86.tdpbf16ps", overloads: [],
+          [index, 4 + index / halves, 6 + index % halves].map(tileNumber))
+      }
+    }
+    for (number, place) in places.enumerated() {
+      ir.intrinsic(
+        "llvm.x86.tilestored64", overloads: [], [tileNumber(number), place, resultStride])
+    }
+  }
+
+  private func tileLoad(_ number: Int, _ place: IRValue, _ stride: IRValue) {
+    ir.intrinsic("llvm.x86.tileloadd64", overloads: [], [tileNumber(number), place, stride])
+  }
+
+  private func tileNumber(_ number: Int) -> IRValue { ir.int(number, ir.i8) }
+}
