@@ -189,38 +189,41 @@ extension CodeGenerator {
     }
   }
 
+  /// Units of depth that a chunk has room for.
+  private func chunkUnits(_ shape: HeadLossShape) -> Int {
+    plan.precision.banded(shape.chunk, parts: 1) / plan.precision.depth
+  }
+
   /// Lays a block's logit gradients and rows of x out for the outer products.
   private func layOut(_ head: Head, _ first: IRValue, _ inChunk: IRValue, _ count: IRValue) {
     let shape = head.shape
-    let depth = plan.precision.depth
-    let units = (shape.chunk + depth - 1) / depth
-    let logits = head.area(head.logits, self)
-    ir.loop(from: ir.int(0), to: count, by: depth) { row in
-      let unit = ir.udiv(ir.add(inChunk, row), ir.int(depth))
-      let exists = ir.compare(.less, ir.add(row, ir.int(1)), count)
-      for (source, stride, width, area) in [
-        (at(logits, ir.mul(row, ir.int(head.leading))), head.leading, shape.vocabulary, 0),
-        (
-          at(head.x, ir.mul(ir.add(first, row), ir.int(shape.width))), shape.width, shape.width,
-          plan.tile.padded(shape.vocabulary) * units
-        ),
-      ] {
-        interleave(
-          source, second: depth == 1 ? nil : (at(source, stride), exists), width: width,
-          into: at(head.gradient[4], area), units: units, at: unit)
-      }
+    let units = chunkUnits(shape)
+    let logits = SourceRows(
+      base: head.area(head.logits, self), width: shape.vocabulary, stride: head.leading,
+      start: ir.int(0), end: count)
+    let x = SourceRows(
+      base: head.x, width: shape.width, stride: shape.width, start: first,
+      end: ir.add(first, count))
+    let bands = ceilDivide(count, plan.precision.band)
+    ir.loop(from: ir.int(0), to: bands) { band in
+      let unit = ir.mul(band, ir.int(bandUnits))
+      let place = ir.add(ir.udiv(inChunk, ir.int(plan.precision.depth)), unit)
+      layOut(logits, from: unit, as: .left, into: head.gradient[4], units: units, at: place)
+      let area = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
+      layOut(x, from: unit, as: .right, into: area, units: units, at: place)
     }
   }
 
   /// dw (+)= dlogitsᵀ x over a chunk; the first chunk sets it.
   private func emitWeightGradient(_ head: Head, _ start: IRValue, _ rows: IRValue) {
     let shape = head.shape
-    let units = (shape.chunk + plan.precision.depth - 1) / plan.precision.depth
+    let units = chunkUnits(shape)
     let x = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
     func add(_ accumulate: Bool) -> [IRValue] {
       outerProducts(
         head.gradient[4], x, rows: shape.vocabulary, columns: shape.width, into: head.gradient[3],
-        units: units, from: ir.int(0), depth: ceilDivide(rows, plan.precision.depth),
+        units: units, from: ir.int(0),
+        depth: ir.mul(ceilDivide(rows, plan.precision.band), ir.int(bandUnits)),
         accumulate: accumulate, head.frame)
       return []
     }

@@ -10,8 +10,8 @@ extension CodeGenerator {
   func emitWeightGradient(_ shape: LinearShape, _ frame: KernelFrame) {
     let count = shape.outputs.count
     let plan = shape.routing.map { (frame.arguments[2 + 2 * count], $0.segments) }
-    let depth = self.plan.precision.depth
-    let units = (shape.rows + (depth - 1) * ((plan?.1 ?? 0) + 1) + depth - 1) / depth
+    let precision = self.plan.precision
+    let units = precision.banded(shape.rows, parts: plan?.1 ?? 1) / precision.depth
     let segments = tokenSegments(plan, rows: shape.rows)
     let widths = [shape.input] + shape.outputs
     var areas: [IRValue] = []
@@ -22,8 +22,16 @@ extension CodeGenerator {
     }
     for (index, width) in widths.enumerated() {
       for segment in segments {
-        interleave(
-          frame.arguments[index], width: width, segment, into: areas[index], units: units, frame)
+        let rows = SourceRows(
+          base: frame.arguments[index], width: width, stride: width, start: segment.start,
+          end: segment.end)
+        let (from, to) = share(ir.udiv(segment.units, ir.int(bandUnits)), frame)
+        ir.loop(from: from, to: to) { band in
+          let unit = ir.mul(band, ir.int(bandUnits))
+          layOut(
+            rows, from: unit, as: index == 0 ? .right : .left, into: areas[index], units: units,
+            at: ir.add(segment.firstUnit, unit))
+        }
       }
     }
     barrier(frame.control, frame.threads)
@@ -47,90 +55,30 @@ extension CodeGenerator {
     let firstUnit, units: IRValue
   }
 
-  /// Returns the segments of a plan, or the one segment of all rows.
+  /// Returns the segments of a plan, or the one segment of all rows; each has whole bands.
   func tokenSegments(_ plan: (IRValue, Int)?, rows: Int) -> [TokenSegment] {
-    let depth = self.plan.precision.depth
+    let precision = self.plan.precision
     guard let (base, segments) = plan else {
       return [
         TokenSegment(
           start: ir.int(0), end: ir.int(rows), firstUnit: ir.int(0),
-          units: ir.int((rows + depth - 1) / depth))
+          units: ir.int(precision.banded(rows, parts: 1) / precision.depth))
       ]
     }
     var next = ir.int(0)
     return (0..<segments).map { segment in
       let start = loadIndex(base, ir.int(segment))
       let end = loadIndex(base, ir.int(segment + 1))
-      let units = ceilDivide(ir.sub(end, start), depth)
+      let bands = ceilDivide(ir.sub(end, start), precision.band)
+      let units = ir.mul(bands, ir.int(bandUnits))
       defer { next = ir.add(next, units) }
       return TokenSegment(start: start, end: end, firstUnit: next, units: units)
     }
   }
 
-  /// Lays rows of f32 out in panels `[width / columns][units][columns]` of units; this thread's share.
-  private func interleave(
-    _ source: IRValue, width: Int, _ segment: TokenSegment, into area: IRValue, units: Int,
-    _ frame: KernelFrame
-  ) {
-    let depth = plan.precision.depth
-    let (from, to) = share(segment.units, frame)
-    ir.loop(from: from, to: to) { unit in
-      let row = ir.add(segment.start, ir.mul(unit, ir.int(depth)))
-      let first = at(source, ir.mul(row, ir.int(width)))
-      let hasSecond = ir.compare(.less, ir.add(row, ir.int(1)), segment.end)
-      interleave(
-        first, second: depth == 1 ? nil : (at(first, width), hasSecond), width: width, into: area,
-        units: units, at: ir.add(segment.firstUnit, unit))
-    }
-  }
-
-  /// Lays one unit of depth out: a row of f32, or two rows as pairs of bf16, the second 0 if absent.
-  func interleave(
-    _ first: IRValue, second: (row: IRValue, exists: IRValue)?, width: Int, into area: IRValue,
-    units: Int, at unit: IRValue
-  ) {
-    let columns = plan.tile.columns
-    let place = at(area, ir.mul(unit, ir.int(columns)))
-    ir.loop(from: ir.int(0), to: ir.int(width / columns)) { panel in
-      let target = at(place, ir.mul(panel, ir.int(units * columns)))
-      let column = ir.mul(panel, ir.int(columns))
-      interleavePanel(
-        at(first, column), second: second.map { (at($0.row, column), $0.exists) }, width: columns,
-        into: target)
-    }
-    guard width % columns != 0 else { return }
-    let last = width / columns
-    interleavePanel(
-      at(first, last * columns), second: second.map { (at($0.row, last * columns), $0.exists) },
-      width: width % columns, into: at(place, last * units * columns))
-  }
-
-  /// Lays one unit of one panel out; columns from `width` on are 0.
-  private func interleavePanel(
-    _ first: IRValue, second: (row: IRValue, exists: IRValue)?, width: Int, into target: IRValue
-  ) {
-    for column in stride(from: 0, to: plan.tile.columns, by: lanes) {
-      let active = min(lanes, width - column)
-      guard active > 0 else {
-        ir.store(ir.zero(vector), at(target, column))
-        continue
-      }
-      let a = load(at(first, column), active)
-      guard let second else {
-        ir.store(a, at(target, column))
-        continue
-      }
-      // The row after the last one is read only where it exists: it may lie outside of the buffer.
-      let address = ir.select(second.exists, at(second.row, column), at(first, column))
-      let b = ir.select(second.exists, load(address, active), ir.zero(vector))
-      let pairs = (0..<lanes).flatMap { [$0, lanes + $0] }
-      ir.store(ir.shuffle(roundToBF16(a), roundToBF16(b), pairs), at(target, column))
-    }
-  }
-
   /// Panels of a's rows that are multiplied while a panel of b passes by: more of them push each other
   /// out of the second cache.
-  private var panelsTogether: Int { 2 }
+  private var panelsTogether: Int { usesMatrixUnit ? 8 : 2 }
 
   /// Emits c[rows, columns] (+)= Σ over depth of a ⊗ b, this thread's share of the rows.
   func outerProducts(
@@ -142,9 +90,8 @@ extension CodeGenerator {
     let start = ir.mul(unit, ir.int(panel))
     let whole = columns / panel
     ir.loop(from: from, to: to, by: panelsTogether) { index in
-      let operand = MatmulOperand(
-        base: at(a, ir.add(ir.mul(index, ir.int(units * panel)), start)), rowStride: 1,
-        depthStride: panel, panelStride: units * panel)
+      let operand = leftOperand(
+        at(a, ir.mul(index, ir.int(units * panel))), units: units, from: unit)
       let panels = MatmulPanels(
         base: at(b, start), panelStride: units * panel, depthStride: panel)
       let first = ir.mul(index, ir.int(panel))

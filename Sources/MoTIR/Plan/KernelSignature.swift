@@ -156,8 +156,7 @@ extension LinearShape {
   /// The bytes in which x and all dy are laid out for outer products.
   package func workspaceBytes(tile: TileShape, precision: Precision) -> Int {
     let columns = tile.padded(input) + outputs.map(tile.padded).reduce(0, +)
-    // Every segment may end on half an instruction's depth.
-    let deep = rows + (precision.depth - 1) * ((routing?.segments ?? 0) + 1)
+    let deep = precision.banded(rows, parts: routing?.segments ?? 1)
     return precision.panelElements(wide: columns, deep: deep) * precision.bytes
   }
 
@@ -224,7 +223,8 @@ extension AttentionShape {
 extension HeadLossShape {
   /// The bytes in which a chunk's logit gradients and rows are laid out for outer products.
   package func workspaceBytes(tile: TileShape, precision: Precision) -> Int {
-    precision.panelElements(wide: tile.padded(vocabulary) + tile.padded(width), deep: chunk)
+    let deep = precision.banded(chunk, parts: 1)
+    return precision.panelElements(wide: tile.padded(vocabulary) + tile.padded(width), deep: deep)
       * precision.bytes
   }
 

@@ -12,6 +12,14 @@ extension Precision {
   /// Elements of inner dimension that one multiply-add instruction takes together.
   package var depth: Int { self == .f32 ? 1 : 2 }
 
+  /// Rows to whose multiples sums over rows are padded with zeros: the depth of a matrix unit's instruction.
+  package var band: Int { self == .f32 ? 1 : 32 }
+
+  /// Returns `rows` rounded up to whole bands, once for each of `parts` parts.
+  package func banded(_ rows: Int, parts: Int) -> Int {
+    (rows + (band - 1) * parts + band - 1) / band * band
+  }
+
   /// Returns the elements of a packed operand, `deep` rounded up to whole instructions.
   package func panelElements(wide: Int, deep: Int) -> Int {
     wide * ((deep + depth - 1) / depth * depth)
