@@ -167,17 +167,24 @@ extension CodeGenerator {
     _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
     depth: IRValue
   ) {
-    let name = "tile_\(height)x\(plan.tile.columns)_\(shape.name)"
+    callTile("tile_\(height)x\(plan.tile.columns)_\(shape.name)", [a, b, c, next, depth]) { p in
+      tileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
+    }
+  }
+
+  /// Emits a call of the tile `name` with (a, b, c, next panel, depth), whose `body` is emitted at its
+  /// first call.
+  func callTile(_ name: String, _ arguments: [IRValue], _ body: ([IRValue]) -> Void) {
     let function = helper(name) {
       ir.define(
         name, [ir.pointer, ir.pointer, ir.pointer, ir.pointer, ir.i64], returns: ir.void,
         attributes: ["noinline"], target: target.functionAttributes
       ) { p in
-        tileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
+        body(p)
         ir.returnVoid()
       }
     }
-    ir.call(function, [a, b, c, next, depth])
+    ir.call(function, arguments)
   }
 
   private func tileBody(

@@ -30,16 +30,9 @@ extension CodeGenerator {
     depth: IRValue
   ) {
     let name = "matrix_tile_\(height)x\(plan.tile.columns)_\(shape.name)"
-    let function = helper(name) {
-      ir.define(
-        name, [ir.pointer, ir.pointer, ir.pointer, ir.pointer, ir.i64], returns: ir.void,
-        attributes: ["noinline"], target: target.functionAttributes
-      ) { p in
-        matrixTileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
-        ir.returnVoid()
-      }
+    callTile(name, [a, b, c, next, depth]) { p in
+      matrixTileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
     }
-    ir.call(function, [a, b, c, next, depth])
   }
 
   /// - Requires: the depth is a multiple of `side`.

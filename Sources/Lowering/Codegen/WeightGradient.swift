@@ -3,8 +3,8 @@ internal import MoTIR
 
 // dw[N, D] = dyᵀ x, group by group: outer products over a segment's tokens.
 //
-// Both operands are first laid out in panels of `columns` channels, depth (tokens) after depth, so that
-// the inner loop reads whole vectors; then every thread takes its share of each dw's rows.
+// Both operands are first laid out as `OuterProductLayout` says; then every thread takes its share of each
+// dw's rows.
 extension CodeGenerator {
   /// (x, dy…, workspace, dw…, plan?)
   func emitWeightGradient(_ shape: LinearShape, _ frame: KernelFrame) {
