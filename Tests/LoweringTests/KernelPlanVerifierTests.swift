@@ -149,13 +149,21 @@ import Testing
     Corruption("no rows in a block", "rows in blocks of 0") {
       try $0.changeBlock {
         $0 = BlockProgram(
-          rows: $0.rows, blockRows: 0, plan: $0.plan, values: $0.values, steps: $0.steps)
+          rows: $0.rows, blockRows: 0, grain: $0.grain, plan: $0.plan, values: $0.values,
+          steps: $0.steps)
+      }
+    },
+    Corruption("a broken grain in a block", "in blocks of 12 by 8") {
+      try $0.changeBlock {
+        $0 = BlockProgram(
+          rows: $0.rows, blockRows: 12, grain: 8, plan: $0.plan, values: $0.values, steps: $0.steps)
       }
     },
     Corruption("routed rows without a plan", "routed rows without a plan") {
       try $0.changeBlock {
         $0 = BlockProgram(
-          rows: $0.rows, blockRows: $0.blockRows, plan: nil, values: $0.values, steps: $0.steps)
+          rows: $0.rows, blockRows: $0.blockRows, grain: $0.grain, plan: nil, values: $0.values,
+          steps: $0.steps)
       }
     },
     Corruption("a store over another one", "is written twice") {

@@ -19,8 +19,8 @@ final class BlockEmitter {
 
   /// A block: consecutive rows of one segment.
   struct Block {
-    /// Its first row, how many rows, its segment and its number among all blocks.
-    let first, count, segment, number: IRValue
+    /// Its first row, how many rows, its segment and the number of its first grain among all.
+    let first, count, segment, grain: IRValue
   }
 
   /// Neighbouring columns of a matmul's results: the first, a multiple of a panel's, and how many.
@@ -42,15 +42,14 @@ final class BlockEmitter {
     self.frame = frame
     layout = BlockLayout(program, tile: code.plan.tile, precision: code.plan.precision)
     let zero = code.ir.int(0)
-    block = Block(first: zero, count: zero, segment: zero, number: zero)
+    block = Block(first: zero, count: zero, segment: zero, grain: zero)
     code.reserveScratch(layout.scratchBytes)
   }
 
   /// Emits the kernel's body.
   func emit() {
     code.forEachBlock(
-      rows: program.rows, blockRows: program.blockRows,
-      plan: program.plan.map { (frame.arguments[$0.argument], $0.segments) }, frame
+      of: program, plan: program.plan.map { (frame.arguments[$0.argument], $0.segments) }, frame
     ) { block in
       self.block = block
       emitBlock()
@@ -58,8 +57,11 @@ final class BlockEmitter {
   }
 
   private func emitBlock() {
-    for value in layout.sums.keys.sorted() {
-      ir.clear(sumAddress(value), bytes: ir.int(4 * program.values[value].width))
+    for value in layout.sums.sorted() {
+      let grains = code.ceilDivide(block.count, program.grain)
+      ir.clear(
+        sumAddress(value, inBlock: ir.int(0)),
+        bytes: ir.mul(grains, ir.int(4 * program.values[value].width)))
     }
     for value in layout.operands.keys.sorted() where code.plan.precision == .bf16 {
       ir.clear(
@@ -71,15 +73,6 @@ final class BlockEmitter {
       case .rows(let items): emitRows(items)
       }
     }
-    for value in layout.sums.keys.sorted() { keepSum(value) }
-  }
-
-  private func keepSum(_ value: Int) {
-    guard let store = program.values[value].store else { return }
-    let width = program.values[value].width
-    ir.copy(
-      to: code.at(frame.arguments[store.argument], ir.mul(block.number, ir.int(width))),
-      from: sumAddress(value), bytes: ir.int(4 * width))
   }
 
   // MARK: Addresses
@@ -87,7 +80,15 @@ final class BlockEmitter {
   /// Returns the address of byte `offset` of the thread's scratch memory.
   func scratch(_ offset: Int) -> IRValue { code.bytes(frame.scratch, ir.int(offset)) }
 
-  func sumAddress(_ value: Int) -> IRValue { scratch(layout.sums[value] ?? 0) }
+  /// Returns where a row of the block is added to a sum over rows: the partial sum of its grain.
+  func sumAddress(_ value: Int, inBlock row: IRValue) -> IRValue {
+    guard let store = program.values[value].store else {
+      preconditionFailure("a sum over rows is not stored")
+    }
+    let grain = ir.add(block.grain, ir.udiv(row, ir.int(program.grain)))
+    return code.at(
+      frame.arguments[store.argument], ir.mul(grain, ir.int(program.values[value].width)))
+  }
 
   func operandAddress(_ value: Int) -> IRValue { scratch(layout.operands[value] ?? 0) }
 
@@ -237,41 +238,47 @@ final class BlockEmitter {
 }
 
 extension CodeGenerator {
-  /// Emits the loop over this thread's blocks: at most `blockRows` rows, none across segments.
+  /// Emits the loop over the blocks of this thread's share of all grains.
   ///
-  /// Blocks are numbered in order, by shape and plan alone, so that results do not depend on threads.
   /// The last segment holds the rows of no segment.
   func forEachBlock(
-    rows: Int, blockRows: Int, plan: (base: IRValue, segments: Int)?, _ frame: KernelFrame,
+    of program: BlockProgram, plan: (base: IRValue, segments: Int)?, _ frame: KernelFrame,
     _ body: (BlockEmitter.Block) -> Void
   ) {
-    guard let plan else {
-      let (from, to) = share(ir.int((rows + blockRows - 1) / blockRows), frame)
-      return ir.loop(from: from, to: to) { number in
-        let first = ir.mul(number, ir.int(blockRows))
-        let count = ir.min(ir.int(blockRows), ir.sub(ir.int(rows), first))
-        body(.init(first: first, count: count, segment: ir.int(0), number: number))
+    let (rows, grain) = (program.rows, program.grain)
+    // Grains `low..<high` of a segment whose first is number `base` of all.
+    func blocks(
+      of segment: IRValue, _ range: (start: IRValue, end: IRValue), low: IRValue, high: IRValue,
+      base: IRValue
+    ) {
+      let from = ir.add(range.start, ir.mul(low, ir.int(grain)))
+      let to = ir.min(ir.add(range.start, ir.mul(high, ir.int(grain))), range.end)
+      ir.loop(from: from, to: to, by: program.blockRows) { first in
+        let count = ir.min(ir.int(program.blockRows), ir.sub(to, first))
+        let number = ir.udiv(ir.sub(first, range.start), ir.int(grain))
+        body(.init(first: first, count: count, segment: segment, grain: ir.add(base, number)))
       }
     }
-    let total = segmentLoop(plan, rows: rows, blockRows: blockRows) { _, _, _, _ in }
+    guard let plan else {
+      let (low, high) = share(ir.int((rows + grain - 1) / grain), frame)
+      return blocks(
+        of: ir.int(0), (ir.int(0), ir.int(rows)), low: low, high: high, base: ir.int(0))
+    }
+    let total = segmentLoop(plan, rows: rows, grain: grain) { _, _, _, _ in }
     let (from, to) = share(total, frame)
-    _ = segmentLoop(plan, rows: rows, blockRows: blockRows) { segment, range, blocks, base in
-      let low = ir.max(ir.sub(from, base), ir.int(0))
-      let high = ir.min(ir.sub(to, base), blocks)
-      ir.loop(from: low, to: high) { index in
-        let first = ir.add(range.start, ir.mul(index, ir.int(blockRows)))
-        let count = ir.min(ir.int(blockRows), ir.sub(range.end, first))
-        body(.init(first: first, count: count, segment: segment, number: ir.add(base, index)))
-      }
+    _ = segmentLoop(plan, rows: rows, grain: grain) { segment, range, grains, base in
+      blocks(
+        of: segment, range, low: ir.max(ir.sub(from, base), ir.int(0)),
+        high: ir.min(ir.sub(to, base), grains), base: base)
     }
   }
 
-  /// Emits a loop over a plan's segments and the rest; returns how many blocks they make.
+  /// Emits a loop over a plan's segments and the rest; returns how many grains they make.
   @discardableResult
   func segmentLoop(
-    _ plan: (base: IRValue, segments: Int), rows: Int, blockRows: Int,
+    _ plan: (base: IRValue, segments: Int), rows: Int, grain: Int,
     _ body: (
-      _ segment: IRValue, _ range: (start: IRValue, end: IRValue), _ blocks: IRValue,
+      _ segment: IRValue, _ range: (start: IRValue, end: IRValue), _ grains: IRValue,
       _ base: IRValue
     ) -> Void
   ) -> IRValue {
@@ -281,9 +288,9 @@ extension CodeGenerator {
       let next = ir.min(ir.add(segment, ir.int(1)), ir.int(plan.segments))
       let isRest = ir.compare(.equal, segment, ir.int(plan.segments))
       let end = ir.select(isRest, ir.int(rows), loadIndex(plan.base, next))
-      let blocks = ceilDivide(ir.sub(end, start), blockRows)
-      body(segment, (start, end), blocks, carried[0])
-      return [ir.add(carried[0], blocks)]
+      let grains = ceilDivide(ir.sub(end, start), grain)
+      body(segment, (start, end), grains, carried[0])
+      return [ir.add(carried[0], grains)]
     }[0]
   }
 

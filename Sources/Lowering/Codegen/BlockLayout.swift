@@ -39,8 +39,8 @@ struct BlockLayout {
   private(set) var homes: [Home]
   /// The bytes in scratch memory of operands that are copied for a matmul, by value.
   private(set) var operands: [Int: Int] = [:]
-  /// The bytes in scratch memory of column sums, by result value.
-  private(set) var sums: [Int: Int] = [:]
+  /// The values that are sums over rows.
+  private(set) var sums: Set<Int> = []
   private(set) var scratchBytes = 0
   private let program: BlockProgram
   private let tile: TileShape
@@ -187,7 +187,7 @@ struct BlockLayout {
   ) {
     let width = program.values[value].width
     if case .columnSum = program.steps[step].op {
-      sums[value] = reserve(4 * width)
+      sums.insert(value)
       return
     }
     if case .matmul(step, let behind) = stages[stage] {

@@ -146,9 +146,8 @@ extension BlockEmitter {
     case .step(let number):
       let step = program.steps[number]
       if case .columnSum = step.op {
-        let address = code.at(sumAddress(step.results[0]), column)
-        let sum = code.load(address, active, scalar: width == 1)
-        return code.store(ir.fadd(sum, read(step.operands[0], column, active)), address, active)
+        let x = read(step.operands[0], column, active)
+        return addToSum(step.results[0], column, x, active, scalar: width == 1)
       }
       let value: IRValue
       if let table = tables[number] {

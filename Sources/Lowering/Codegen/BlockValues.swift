@@ -49,6 +49,16 @@ extension BlockEmitter {
     }
   }
 
+  /// Adds lanes of the row to the partial sum of its grain.
+  func addToSum(
+    _ value: Int, _ column: IRValue, _ lanes: IRValue, _ active: Int, scalar: Bool
+  ) {
+    guard let row else { preconditionFailure("no row is being worked on") }
+    let address = code.at(sumAddress(value, inBlock: row.inBlock), column)
+    let sum = code.load(address, active, scalar: scalar)
+    code.store(ir.fadd(sum, lanes), address, active)
+  }
+
   private func routed(_ row: Row) -> IRValue {
     guard let routed = row.routed else { preconditionFailure("the block has no plan") }
     return routed

@@ -3,7 +3,7 @@ internal import MoTIR
 
 // Kernels that are a loop or two.
 extension CodeGenerator {
-  /// (partials, out, plan?): adds the blocks' partial sums in order; threads share the columns.
+  /// (partials, out, plan?): adds the grains' partial sums in order; threads share the columns.
   func emitColumnSum(_ shape: ColumnSumShape, _ frame: KernelFrame) {
     let width = shape.width / shape.parts
     let (partials, out) = (frame.arguments[0], frame.arguments[1])
@@ -13,13 +13,13 @@ extension CodeGenerator {
       ir.clear(
         at(out, ir.add(ir.int(group * width), from)), bytes: ir.mul(ir.sub(to, from), ir.int(4)))
     }
-    func addBlocks(_ first: IRValue, _ blocks: IRValue, into group: IRValue) {
+    func addGrains(_ first: IRValue, _ grains: IRValue, into group: IRValue) {
       ir.loop(from: from, to: to) { column in
         let place = at(out, ir.add(ir.mul(group, ir.int(width)), column))
         let total = ir.loop(
-          from: first, to: ir.add(first, blocks), carrying: [ir.load(ir.f32, place)]
-        ) { block, sum in
-          let row = at(partials, ir.add(ir.mul(block, ir.int(shape.width)), column))
+          from: first, to: ir.add(first, grains), carrying: [ir.load(ir.f32, place)]
+        ) { grain, sum in
+          let row = at(partials, ir.add(ir.mul(grain, ir.int(shape.width)), column))
           return [
             (0..<shape.parts).reduce(sum[0]) {
               ir.fadd($0, ir.load(ir.f32, at(row, $1 * width)))
@@ -30,16 +30,16 @@ extension CodeGenerator {
       }
     }
     guard shape.segments > 0 else {
-      let blocks = (shape.rows + shape.blockRows - 1) / shape.blockRows
-      return addBlocks(ir.int(0), ir.int(blocks), into: ir.int(0))
+      let grains = (shape.rows + shape.grain - 1) / shape.grain
+      return addGrains(ir.int(0), ir.int(grains), into: ir.int(0))
     }
     segmentLoop(
-      (frame.arguments[2], shape.segments), rows: shape.rows, blockRows: shape.blockRows
-    ) { segment, _, blocks, base in
-      guard let groups = shape.groups else { return addBlocks(base, blocks, into: ir.int(0)) }
+      (frame.arguments[2], shape.segments), rows: shape.rows, grain: shape.grain
+    ) { segment, _, grains, base in
+      guard let groups = shape.groups else { return addGrains(base, grains, into: ir.int(0)) }
       let group = loadIndex(groupTable(groups), segment)
       ir.when(ir.compare(.greaterOrEqual, group, ir.int(0))) {
-        addBlocks(base, blocks, into: group)
+        addGrains(base, grains, into: group)
       }
     }
   }

@@ -57,8 +57,7 @@ extension FunctionPlanner {
         preconditionFailure("\(node.op.mnemonic) is no step of a block")
       }
     }
-    let program = BlockProgram(
-      rows: rows, blockRows: blockRows(rows), plan: use, values: block.values, steps: block.steps)
+    let program = program(rows: rows, plan: use, block.values, block.steps)
     call(.block(program), block.arguments, flops: block.flops, nodes: unit.nodes)
     let planBuffer = plan.map { buffer($0) }
     for (node, partials) in sums {
@@ -70,6 +69,23 @@ extension FunctionPlanner {
     let node = graph[unit.nodes[0]]
     if case .columnSum = node.op { return shape(node.operands[0]).rows }
     return shape(node.results[0]).rows
+  }
+
+  /// Returns a block program in blocks that use the weights in cache often.
+  func program(
+    rows: Int, plan: BlockProgram.PlanUse?, _ values: [BlockProgram.Value],
+    _ steps: [BlockProgram.Step]
+  ) -> BlockProgram {
+    let grain = grain(rows)
+    return BlockProgram(
+      rows: rows, blockRows: min(64, (rows + grain - 1) / grain * grain), grain: grain, plan: plan,
+      values: values, steps: steps)
+  }
+
+  /// Returns the rows of a grain: few enough for equal shares, enough for whole register tiles.
+  private func grain(_ rows: Int) -> Int {
+    let least = builder.plan.precision == .bf16 ? 16 : 8
+    return rows >= 1024 ? 32 : rows >= 256 ? 16 : least
   }
 
   // MARK: Values
@@ -144,8 +160,7 @@ extension FunctionPlanner {
   ) -> BufferID {
     let operand = number(node.operands[0], to: &block)
     let width = block.values[operand].width
-    let count = BlockProgram.blockCount(
-      rows: rows, blockRows: blockRows(rows), segments: segments)
+    let count = BlockProgram.grainCount(rows: rows, grain: grain(rows), segments: segments)
     let partials = builder.addTemporary(bytes: 4 * count * width, label: "partial column sums")
     let result = block.add(
       .init(
@@ -155,13 +170,13 @@ extension FunctionPlanner {
     return partials
   }
 
-  /// Plans the second half of a column sum, over the blocks that `program` left behind.
+  /// Plans the second half of a column sum, over what `program` left behind.
   private mutating func planColumnSum(
     _ node: Node, partials: BufferID, of program: BlockProgram, plan: BufferID?
   ) {
     guard case .columnSum(_, let parts) = node.op else { return }
     let sum = ColumnSumShape(
-      rows: program.rows, blockRows: program.blockRows, width: shape(node.operands[0]).width,
+      rows: program.rows, grain: program.grain, width: shape(node.operands[0]).width,
       parts: parts, segments: program.plan?.segments ?? 0, groups: node.op.groups)
     call(
       .columnSum(sum),

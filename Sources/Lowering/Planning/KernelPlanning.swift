@@ -159,8 +159,7 @@ extension FunctionPlanner {
     let constant = BlockProgram.Value(
       width: width, element: .f32, source: .constant(number),
       store: .init(argument: 0, access: .identity))
-    let program = BlockProgram(
-      rows: rows, blockRows: blockRows(rows), plan: nil, values: [constant], steps: [])
+    let program = program(rows: rows, plan: nil, [constant], [])
     call(.block(program), [.buffer(target, .write)], nodes: [])
     return target
   }
@@ -172,11 +171,7 @@ extension FunctionPlanner {
     let copied = BlockProgram.Value(
       width: width, element: element, source: .rows(argument: 0, .identity),
       store: .init(argument: 1, access: .identity))
-    let program = BlockProgram(
-      rows: rows, blockRows: blockRows(rows), plan: nil, values: [copied], steps: [])
+    let program = program(rows: rows, plan: nil, [copied], [])
     call(.block(program), [.buffer(source, .read), .buffer(target, .write)], nodes: [])
   }
-
-  /// Returns the rows of a block: enough to use the weights in cache often, few enough for all threads.
-  func blockRows(_ rows: Int) -> Int { rows >= 1024 ? 64 : rows >= 256 ? 32 : 16 }
 }

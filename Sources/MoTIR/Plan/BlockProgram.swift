@@ -2,6 +2,9 @@
 ///
 /// A block is at most `blockRows` consecutive rows of one segment; within it every value is finished
 /// before the next step reads it, in cache. Prologues, matmuls and epilogues are all steps of it.
+///
+/// Threads take runs of *grains*: `grain` rows of a segment, the last of which may be short. Sums over rows are
+/// kept by grain, so that they depend on shapes and plan alone, and not on the threads.
 public struct BlockProgram: Hashable, Sendable {
   /// How the row of a buffer follows from the program's row r.
   public enum RowAccess: String, Hashable, Sendable {
@@ -78,8 +81,10 @@ public struct BlockProgram: Hashable, Sendable {
 
   /// Rows in all.
   public let rows: Int
-  /// Rows in a block.
+  /// The most rows of a block, a multiple of `grain`.
   public let blockRows: Int
+  /// The rows of a grain.
+  public let grain: Int
   /// The plan's argument and its number of segments, if rows are grouped or routed.
   public let plan: PlanUse?
   /// The values.
@@ -102,9 +107,12 @@ public struct BlockProgram: Hashable, Sendable {
   }
 
   /// Creates a program.
-  public init(rows: Int, blockRows: Int, plan: PlanUse?, values: [Value], steps: [Step]) {
+  public init(
+    rows: Int, blockRows: Int, grain: Int, plan: PlanUse?, values: [Value], steps: [Step]
+  ) {
     self.rows = rows
     self.blockRows = blockRows
+    self.grain = grain
     self.plan = plan
     self.values = values
     self.steps = steps
@@ -117,15 +125,15 @@ public struct BlockProgram: Hashable, Sendable {
     return steps.count > 1 ? "\(name)_and_\(steps.count - 1)" : name
   }
 
-  /// The most blocks that any plan can give.
-  public var blockCount: Int {
-    BlockProgram.blockCount(rows: rows, blockRows: blockRows, segments: plan?.segments ?? 0)
+  /// The most grains that any plan can give.
+  public var grainCount: Int {
+    BlockProgram.grainCount(rows: rows, grain: grain, segments: plan?.segments ?? 0)
   }
 
-  /// Returns the most blocks that any plan of `segments` segments can give; without a plan it has none.
+  /// Returns the most grains that any plan of `segments` segments can give; without a plan it has none.
   ///
-  /// Every segment may end on a short block, and so may the rows of no segment.
-  package static func blockCount(rows: Int, blockRows: Int, segments: Int) -> Int {
-    rows / max(1, blockRows) + segments + 2
+  /// Every segment may end on a short grain, and so may the rows of no segment.
+  package static func grainCount(rows: Int, grain: Int, segments: Int) -> Int {
+    rows / max(1, grain) + segments + 2
   }
 }

@@ -1,5 +1,5 @@
 // The invariants of a block program:
-// 1. There are rows, rows in a block, and values at least 1 wide.
+// 1. There are rows, whole grains in a block, and values at least 1 wide.
 // 2. Steps read values that are there: sources, or results of steps before. A step's results are values
 //    that no other step defines; every value without a source is one. Partial column sums are not read.
 // 3. Weights are where ops take weights, and nowhere else.
@@ -10,8 +10,10 @@
 extension BlockProgram {
   /// What is wrong with the program; nothing if it is sound.
   var violations: [String] {
-    guard rows >= 1, blockRows >= 1, rows <= IRLimits.tokens else {
-      return ["\(rows) rows in blocks of \(blockRows)"]
+    guard rows >= 1, grain >= 1, blockRows >= 1, blockRows.isMultiple(of: grain),
+      rows <= IRLimits.tokens
+    else {
+      return ["\(rows) rows in blocks of \(blockRows) by \(grain)"]
     }
     guard values.allSatisfy({ $0.width >= 1 && $0.width <= IRLimits.elements }) else {
       return ["a value without elements"]

@@ -66,23 +66,23 @@ public struct KernelRouting: Hashable, Sendable {
 public struct ColumnSumShape: Hashable, Sendable {
   /// The rows of the block program that leaves the partial sums.
   public let rows: Int
-  /// The rows of its blocks.
-  public let blockRows: Int
+  /// The rows of its grains, each of which leaves a partial sum.
+  public let grain: Int
   /// The width of a partial sum.
   public let width: Int
   /// Into how many parts a partial sum is cut that are added.
   public let parts: Int
   /// The segments of the block program's plan; 0 if it has none.
   public let segments: Int
-  /// Segment → group; `nil` sums all blocks.
+  /// Segment → group; `nil` sums all grains.
   public let groups: Groups?
 
   /// Creates a shape.
   public init(
-    rows: Int, blockRows: Int, width: Int, parts: Int, segments: Int, groups: Groups?
+    rows: Int, grain: Int, width: Int, parts: Int, segments: Int, groups: Groups?
   ) {
     self.rows = rows
-    self.blockRows = blockRows
+    self.grain = grain
     self.width = width
     self.parts = parts
     self.segments = segments

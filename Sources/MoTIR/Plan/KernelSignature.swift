@@ -145,9 +145,9 @@ extension KernelParameter {
 extension ColumnSumShape {
   /// (partials, out, plan?)
   fileprivate var parameters: [KernelParameter] {
-    let blocks = BlockProgram.blockCount(rows: rows, blockRows: blockRows, segments: segments)
+    let grains = BlockProgram.grainCount(rows: rows, grain: grain, segments: segments)
     let sums = (groups?.count ?? 1) * (width / max(1, parts))
-    return [.reads("partials", blocks * width), .writes("out", sums)]
+    return [.reads("partials", grains * width), .writes("out", sums)]
       + (segments > 0 ? [.plan(rows: rows, segments: segments)] : [])
   }
 }
@@ -289,7 +289,7 @@ extension BlockProgram {
       case .constant, .step: break
       }
       if let store = value.store {
-        let count = isColumnSum(index) ? blockCount : rows
+        let count = isColumnSum(index) ? grainCount : rows
         use(store.argument, writes: true, 4 * count * value.width)
       }
     }
@@ -299,7 +299,7 @@ extension BlockProgram {
     }
   }
 
-  /// `true` iff `value` is a block's partial column sum.
+  /// `true` iff `value` is a partial column sum.
   func isColumnSum(_ value: Int) -> Bool {
     steps.contains { step in
       if case .columnSum = step.op { step.results.contains(value) } else { false }

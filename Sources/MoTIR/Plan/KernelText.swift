@@ -17,7 +17,7 @@ extension Kernel {
       .packBackward:
       ""
     case .columnSum(let sum):
-      "rows \(sum.rows) block_rows \(sum.blockRows) width \(sum.width) parts \(sum.parts) "
+      "rows \(sum.rows) grain \(sum.grain) width \(sum.width) parts \(sum.parts) "
         + "segments \(sum.segments)" + (sum.groups.map { " \($0.text)" } ?? "")
     case .weightGradient(let shape):
       "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
@@ -59,9 +59,9 @@ extension AttentionShape {
 }
 
 extension BlockProgram {
-  /// Rows, rows of a block, and the plan.
+  /// Rows, rows of a block and of a grain, and the plan.
   fileprivate var headText: String {
-    "rows \(rows) in blocks of \(blockRows)"
+    "rows \(rows) in blocks of \(blockRows) by \(grain)"
       + (plan.map { ", plan a\($0.argument) of \($0.segments) segments" } ?? "")
   }
 
