@@ -180,10 +180,17 @@ final class BlockEmitter {
     }
     code.multiply(
       matmulOperand(rows),
-      MatmulPanels(base: base, panelStride: panel, depthStride: code.plan.tile.columns),
+      MatmulPanels(
+        base: base, panelStride: panel, depthStride: code.plan.tile.columns,
+        fetchedLines: hasLowBlocks ? 2 : 1),
       into: MatmulResult(base: address, leading: leading, accumulates: accumulate),
       rows: block.count, panels: ir.int(panels), depth: ir.int(depth),
       precision: code.plan.precision)
+  }
+
+  /// `true` iff blocks are commonly lower than they may be, so that few tiles share the next panel.
+  private var hasLowBlocks: Bool {
+    program.rows < program.blockRows * max(1, program.plan?.segments ?? 1)
   }
 
   private func matmulOperand(_ value: Int) -> MatmulOperand {

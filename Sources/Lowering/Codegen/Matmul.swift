@@ -21,6 +21,9 @@ struct MatmulPanels {
   let panelStride: Int
   /// Units from one depth step of a panel to the next.
   let depthStride: Int
+  /// Cache lines of the next panel that a full tile fetches in four depth steps: eight tiles of one line
+  /// are a panel.
+  var fetchedLines = 1
 }
 
 /// The result of a product, in f32.
@@ -37,13 +40,14 @@ struct MatmulShape: Hashable {
   let rowStride, depthStride: Int
   let rowPanelStride: Int?
   let panelDepthStride: Int
+  let fetchedLines: Int
   let leading: Int
   let accumulates: Bool
   let precision: Precision
 
   /// A name that tells shapes apart.
   var name: String {
-    "a\(rowStride)_\(depthStride)_b\(panelDepthStride)_c\(leading)"
+    "a\(rowStride)_\(depthStride)_b\(panelDepthStride)_f\(fetchedLines)_c\(leading)"
       + "\(accumulates ? "_add" : "")_\(precision.rawValue)"
   }
   /// As `name`, with what only the walk over tiles depends on.
@@ -63,8 +67,7 @@ extension CodeGenerator {
   ) {
     let shape = MatmulShape(
       rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
-      panelDepthStride: b.depthStride,
-      leading: c.leading, accumulates: c.accumulates, precision: precision)
+      panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines, leading: c.leading, accumulates: c.accumulates, precision: precision)
     let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(
@@ -94,7 +97,7 @@ extension CodeGenerator {
       let height = plan.tile.columns
       ir.loop(from: ir.int(0), to: rows, by: height) { first in
         let number = ir.udiv(first, ir.int(height))
-        let steps = ir.mul(ir.int(height / plan.tile.rows), linesOfRound(depth))
+        let steps = ir.mul(ir.int(height / plan.tile.rows), fetched(shape, depth))
         tiles(
           shape, at(a, ir.mul(number, ir.int(rowPanel))), weights,
           at(columns, ir.mul(first, ir.int(shape.leading))), next: at(next, ir.mul(number, steps)),
@@ -103,8 +106,17 @@ extension CodeGenerator {
     }
   }
 
-  /// The f32 that a full tile fetches of the next panel: a cache line each round of four depth steps.
-  private func linesOfRound(_ depth: IRValue) -> IRValue { ir.mul(depth, ir.int(64 / 4 / 4)) }
+  /// Returns the f32 that a full tile fetches of the next panel.
+  private func fetched(_ shape: MatmulShape, _ depth: IRValue) -> IRValue {
+    ir.mul(depth, ir.int(shape.fetchedLines * lineUnits / tileSteps))
+  }
+
+  /// Units of a cache line.
+  private var lineUnits: Int { 64 / 4 }
+
+  /// Depth steps in a round of a full tile's loop: its own instructions cost a tenth of the arithmetic
+  /// otherwise.
+  private var tileSteps: Int { 4 }
 
   /// Emits all tiles of one panel of columns. Each full one fetches its part of the next panel, which
   /// would come too slowly from memory by itself when there are few rows.
@@ -117,7 +129,7 @@ extension CodeGenerator {
       let end = ir.add(
         start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
       func one(_ row: IRValue) {
-        let ahead = ir.mul(ir.udiv(row, ir.int(plan.tile.rows)), linesOfRound(depth))
+        let ahead = ir.mul(ir.udiv(row, ir.int(plan.tile.rows)), fetched(shape, depth))
         tile(
           height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
           at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
@@ -197,15 +209,17 @@ extension CodeGenerator {
     }
     var state = places.map { shape.accumulates ? ir.load(vector, $0) : ir.zero(vector) } + [a, b]
     let isFull = height == plan.tile.rows
-    // Four depth steps a round: the loop's own instructions cost a tenth of the arithmetic otherwise.
     // The lower tiles are left as they are: they run once a block, and every function costs compile time.
-    let unrolled = isFull ? 4 : 1
+    let unrolled = isFull ? tileSteps : 1
     let whole = ir.mul(ir.udiv(depth, ir.int(unrolled)), ir.int(unrolled))
     let rounds = [(ir.int(0), whole, unrolled), (whole, depth, 1)]
     for (from, to, steps) in unrolled == 1 ? [(ir.int(0), depth, 1)] : rounds {
       state = ir.loop(from: from, to: to, by: steps, carrying: state) { step, carried in
         if isFull, steps == unrolled {
-          ir.prefetch(at(next, ir.mul(step, ir.int(64 / 4 / unrolled))))
+          let place = fetched(shape, step)
+          for line in 0..<shape.fetchedLines {
+            ir.prefetch(at(next, ir.add(place, ir.int(line * lineUnits))))
+          }
         }
         return depthSteps(steps, height, shape, carried)
       }

@@ -11,16 +11,19 @@ extension CodeGenerator {
       let first = ir.mul(chunk, ir.int(Kernel.squaredNormChunk))
       // The region ends on a cache line, so whole vectors never pass its end.
       let last = ir.min(ir.add(first, ir.int(Kernel.squaredNormChunk)), count)
-      // Several sums, or each addition would wait for the one before.
-      let step = 4 * lanes
-      let whole = ir.add(
-        first, ir.mul(ir.udiv(ir.sub(last, first), ir.int(step)), ir.int(step)))
+      // Four runs at a time: memory answers more requests together than it takes guesses ahead of one run,
+      // and a single sum would wait for each addition.
+      let part = ir.mul(ir.udiv(ir.sub(last, first), ir.int(4 * lanes)), ir.int(lanes))
       let zeros = [IRValue](repeating: ir.zero(vector), count: 4)
-      let sums = ir.loop(from: first, to: whole, by: step, carrying: zeros) { index, sums in
-        sums.enumerated().map { squareAndAdd(frame.arguments[0], index, $0.offset, $0.element) }
+      let sums = ir.loop(from: ir.int(0), to: part, by: lanes, carrying: zeros) { index, sums in
+        sums.enumerated().map { number, sum in
+          let run = ir.add(first, ir.mul(part, ir.int(number)))
+          return squareAndAdd(frame.arguments[0], ir.add(run, index), sum)
+        }
       }
+      let whole = ir.add(first, ir.mul(part, ir.int(4)))
       let rest = ir.loop(from: whole, to: last, by: lanes, carrying: [sums[0]]) {
-        [squareAndAdd(frame.arguments[0], $0, 0, $1[0])]
+        [squareAndAdd(frame.arguments[0], $0, $1[0])]
       }
       let all = sums.dropFirst().reduce(rest[0], ir.fadd)
       let total = ir.floatExtend(ir.reduce(all, ir.fadd), ir.f64)
@@ -28,11 +31,9 @@ extension CodeGenerator {
     }
   }
 
-  /// Returns `sum` plus the squares of vector `number` from `index` on.
-  private func squareAndAdd(
-    _ base: IRValue, _ index: IRValue, _ number: Int, _ sum: IRValue
-  ) -> IRValue {
-    let x = ir.load(vector, at(base, ir.add(index, ir.int(number * lanes))))
+  /// Returns `sum` plus the squares of the vector at `index`.
+  private func squareAndAdd(_ base: IRValue, _ index: IRValue, _ sum: IRValue) -> IRValue {
+    let x = ir.load(vector, at(base, index))
     return ir.multiplyAdd(x, x, sum)
   }
 
@@ -79,8 +80,8 @@ extension CodeGenerator {
 
   /// (master, gradient, first, second, clip partials, forward?, backward?, N, D, groups, decays)
   ///
-  /// A thread takes panels of rows, and of each a few columns at a time: they are packed from the first
-  /// cache, and the forms go to memory without being read.
+  /// A thread takes panels of rows: it updates one from end to end, as memory likes best, and packs it from
+  /// the second cache; the forms go to memory without being read.
   func emitAdamWPacked(forward: Bool, backward: Bool, _ frame: KernelFrame) {
     let matrix = MasterMatrix(frame.arguments[0], sizes: frame.arguments.suffix(4))
     let forms = frame.arguments[5..<(frame.arguments.count - 4)]
@@ -89,33 +90,25 @@ extension CodeGenerator {
     let (from, to) = share(ir.mul(matrix.groups, panels), frame)
     withAdamW(frame, decays: frame.arguments[frame.arguments.count - 1]) { constants in
       ir.loop(from: from, to: to) { panel in
-        ir.loop(from: ir.int(0), to: matrix.columns, by: side) { column in
-          // Whole panels: rows count on from one group to the next.
-          let first = ir.mul(panel, ir.mul(ir.int(side), matrix.columns))
-          square(at: ir.add(first, column), of: matrix, frame, constants)
-          if forward, let form = forms.first {
-            let columns = (column, ir.add(column, ir.int(side)))
-            packForward(matrix, panel: panel, columns: columns, into: form)
+        // Whole panels: rows count on from one group to the next.
+        let size = ir.mul(ir.int(side), matrix.columns)
+        let first = ir.mul(panel, size)
+        ir.loop(from: first, to: ir.add(first, size), by: 2 * lanes) { place in
+          for part in [0, lanes] {
+            adamW(frame.arguments[..<4].map { at($0, ir.add(place, ir.int(part))) }, constants)
           }
-          if backward, let form = forms.last {
-            let row = ir.mul(ir.urem(panel, panels), ir.int(side))
+        }
+        if forward, let form = forms.first {
+          packForward(matrix, panel: panel, columns: (ir.int(0), matrix.columns), into: form)
+        }
+        if backward, let form = forms.last {
+          let row = ir.mul(ir.urem(panel, panels), ir.int(side))
+          ir.loop(from: ir.int(0), to: ir.udiv(matrix.columns, ir.int(side))) { column in
             packBackward(
-              matrix, group: ir.udiv(panel, panels), panel: ir.udiv(column, ir.int(side)),
+              matrix, group: ir.udiv(panel, panels), panel: column,
               rows: (row, ir.add(row, ir.int(side))), into: form)
           }
         }
-      }
-    }
-  }
-
-  /// AdamW of as many rows as a panel has columns, and as many columns of each.
-  private func square(
-    at place: IRValue, of matrix: MasterMatrix, _ frame: KernelFrame, _ constants: [IRValue]
-  ) {
-    ir.loop(from: ir.int(0), to: ir.int(plan.tile.columns)) { row in
-      for part in stride(from: 0, to: plan.tile.columns, by: lanes) {
-        let place = ir.add(ir.add(place, ir.mul(row, matrix.columns)), ir.int(part))
-        adamW(frame.arguments[..<4].map { at($0, place) }, constants)
       }
     }
   }
@@ -141,8 +134,8 @@ extension CodeGenerator {
     let first = ir.multiplyAdd(ir.load(vector, places[2]), c[1], ir.fmul(gradient, c[2]))
     let second = ir.multiplyAdd(
       ir.load(vector, places[3]), c[3], ir.fmul(ir.fmul(gradient, gradient), c[4]))
-    let denominator = ir.fadd(ir.sqrt(ir.fmul(second, c[8])), c[5])
-    let step = ir.fdiv(ir.fmul(first, c[7]), denominator)
+    let denominator = ir.fadd(quickSquareRoot(ir.fmul(second, c[8])), c[5])
+    let step = ir.fmul(ir.fmul(first, c[7]), quickReciprocal(denominator))
     ir.store(ir.fsub(ir.fmul(ir.load(vector, places[0]), c[6]), step), places[0])
     ir.store(first, places[2])
     ir.store(second, places[3])

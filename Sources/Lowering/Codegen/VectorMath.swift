@@ -122,6 +122,40 @@ extension CodeGenerator {
     return ir.select(ir.fcompare(.greater, x, c(0)), value, undefined)
   }
 
+  /// 1 / x for positive normal x: where the target has one, an estimate of 14 bits and a Newton step.
+  ///
+  /// Relative error below 2e-7. Division of a vector takes as long as a dozen multiplications.
+  func quickReciprocal(_ x: IRValue) -> IRValue {
+    guard hasEstimates(x.type) else { return ir.fdiv(ir.float(1, x.type), x) }
+    let estimate = estimate("rcp14", x)
+    let error = ir.multiplyAdd(ir.fneg(x), estimate, ir.float(1, x.type))
+    return ir.multiplyAdd(estimate, error, estimate)
+  }
+
+  /// sqrt(x) for x ≥ 0, likewise; of less than 1e-37 the root of 1e-37, of infinity a large number.
+  ///
+  /// Relative error below 3e-7.
+  func quickSquareRoot(_ x: IRValue) -> IRValue {
+    guard hasEstimates(x.type) else { return ir.sqrt(x) }
+    func c(_ value: Double) -> IRValue { ir.float(value, x.type) }
+    let above = ir.fmax(c(1e-37), x)
+    let within = ir.select(ir.fcompare(.greater, above, c(3.4e38)), c(3.4e38), above)
+    let estimate = estimate("rsqrt14", within)
+    let root = ir.fmul(within, estimate)
+    // Half of 1 − x r²
+    let error = ir.multiplyAdd(
+      ir.fmul(ir.fneg(root), c(0.5)), estimate, c(0.5))
+    return ir.multiplyAdd(root, error, root)
+  }
+
+  private func hasEstimates(_ type: IRType) -> Bool { target.isX86 && type.lanes == 16 }
+
+  private func estimate(_ name: String, _ x: IRValue) -> IRValue {
+    ir.intrinsic(
+      "llvm.x86.avx512.\(name).ps.512", overloads: [],
+      [x, ir.zero(x.type), ir.int(-1, ir.i16)])
+  }
+
   /// 1 / sqrt(x)
   func reciprocalSquareRoot(_ x: IRValue) -> IRValue { ir.fdiv(ir.float(1, x.type), ir.sqrt(x)) }
 
