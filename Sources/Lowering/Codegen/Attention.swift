@@ -17,6 +17,8 @@ final class AttentionEmitter {
   /// `true` iff operands are bf16: see `AttentionPairs`.
   let isPaired: Bool
   let isGradient: Bool
+  /// `true` iff products over queries read their strips by key.
+  var transposes: Bool { isPaired && isGradient && code.usesMatrixUnit }
   let scratch: AttentionScratch
 
   init(_ code: CodeGenerator, _ shape: AttentionShape, _ frame: KernelFrame, gradient: Bool) {
@@ -27,7 +29,8 @@ final class AttentionEmitter {
     let usesBlas = code.plan.backend == .blas
     isPaired = code.plan.precision == .bf16 && code.target.hasBF16DotProduct && !usesBlas
     scratch = AttentionScratch(
-      shape, tile: code.plan.tile, usesBlas: usesBlas, isPaired: isPaired, gradient: gradient)
+      shape, tile: code.plan.tile, usesBlas: usesBlas, isPaired: isPaired,
+      transposes: isPaired && gradient && code.usesMatrixUnit, gradient: gradient)
     code.reserveScratch(scratch.bytes)
   }
 

@@ -99,6 +99,7 @@ extension AttentionEmitter {
       tile, of: queries(scratch.upstream), by: scratch.valuesTransposed, of: head.values,
       into: scratch.gradientStrip)
     if isPaired { pairedScoreGradients(tile) } else { scoreGradients(tile) }
+    if transposes { transposeStrips(tile) }
     accumulate(
       scratch.strip, tile, times: rowAcross(tile.first, of: scratch.upstreamAcross),
       into: scratch.valueGradients)

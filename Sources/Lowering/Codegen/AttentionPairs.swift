@@ -64,6 +64,34 @@ extension AttentionEmitter {
     }
   }
 
+  /// Copies probabilities and score gradients, in pairs of queries, to a row a key: the left operands that
+  /// the matrix unit takes.
+  func transposeStrips(_ tile: Tile) {
+    ir.loop(from: tile.from, to: wholePanels(tile.to), by: code.lanes) { key in
+      ir.loop(from: ir.int(0), to: units(tile.count), by: code.lanes) { unit in
+        for (source, target) in [
+          (scratch.strip, scratch.probabilitiesByKey),
+          (scratch.gradientStrip, scratch.gradientsByKey),
+        ] {
+          let square = code.transpose(
+            (0..<code.lanes).map { offset in
+              let row = ir.mul(ir.add(unit, ir.int(offset)), ir.int(2))
+              return ir.load(code.vector, place(source, row, key, tile))
+            })
+          for (offset, units) in square.enumerated() {
+            let key = ir.add(key, ir.int(offset))
+            ir.store(units, code.at(rowByKey(target, key, tile), unit))
+          }
+        }
+      }
+    }
+  }
+
+  /// Returns the address of a key's row in a strip by key.
+  func rowByKey(_ strip: Int, _ key: IRValue, _ tile: Tile) -> IRValue {
+    code.at(area(strip), ir.mul(ir.sub(key, tile.start), ir.int(scratch.keyStride)))
+  }
+
   /// Returns the address of a panel's score gradients in pairs of keys.
   func pairPlace(_ row: IRValue, _ key: IRValue, _ tile: Tile) -> IRValue {
     let column = ir.udiv(ir.sub(key, tile.start), ir.int(2))

@@ -109,9 +109,7 @@ extension AttentionEmitter {
     func product(from key: IRValue, count: IRValue, skipping: IRValue?) {
       let skipped = skipping ?? ir.int(0)
       code.multiply(
-        MatmulOperand(
-          base: place(strip, skipped, key, tile), rowStride: 1,
-          depthStride: (isPaired ? 2 : 1) * scratch.stripStride),
+        stripOperand(strip, ofKey: key, skipping: skipped, tile),
         rowPanels(code.at(rows, ir.mul(units(skipped), ir.int(scratch.padded)))),
         into: MatmulResult(
           base: row(key, of: target), leading: scratch.padded, accumulates: true),
@@ -126,6 +124,21 @@ extension AttentionEmitter {
         from: key, count: ir.min(ir.int(step), ir.sub(tile.to, key)),
         skipping: ir.max(ir.int(0), ir.sub(key, tile.first)))
     }
+  }
+
+  /// Returns the strip's columns from `key` on as rows, without the first `skipped` queries.
+  private func stripOperand(
+    _ strip: Int, ofKey key: IRValue, skipping skipped: IRValue, _ tile: Tile
+  ) -> MatmulOperand {
+    guard transposes else {
+      return MatmulOperand(
+        base: place(strip, skipped, key, tile), rowStride: 1,
+        depthStride: (isPaired ? 2 : 1) * scratch.stripStride)
+    }
+    let source = strip == scratch.strip ? scratch.probabilitiesByKey : scratch.gradientsByKey
+    return MatmulOperand(
+      base: code.at(rowByKey(source, key, tile), units(skipped)), rowStride: scratch.keyStride,
+      depthStride: 1)
   }
 
   /// Returns the first key of the first panel that the causal mask keeps from some query of the tile.

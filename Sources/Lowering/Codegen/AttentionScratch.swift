@@ -24,6 +24,9 @@ struct AttentionScratch {
   let strip, gradientStrip: Int
   /// Score gradients in pairs of keys, [queryRows, pairStride], and units from one row to the next.
   let gradientPairs, pairStride: Int
+  /// What `strip` and `gradientStrip` hold in pairs of queries, a row a key: [keyColumns, keyStride], which the
+  /// matrix unit reads; and units from one row to the next.
+  let probabilitiesByKey, gradientsByKey, keyStride: Int
   /// Sums [queryRows, P].
   let output: Int
   /// A number each query of the block: its largest score, what its sums so far are to be multiplied by,
@@ -45,7 +48,8 @@ struct AttentionScratch {
   let bytes: Int
 
   init(
-    _ shape: AttentionShape, tile: TileShape, usesBlas: Bool, isPaired: Bool, gradient: Bool
+    _ shape: AttentionShape, tile: TileShape, usesBlas: Bool, isPaired: Bool, transposes: Bool,
+    gradient: Bool
   ) {
     padded = tile.padded(shape.headWidth)
     let sequence = tile.padded((shape.sequence + 63) / 64 * 64)
@@ -57,6 +61,7 @@ struct AttentionScratch {
     rowUnits = isPaired ? padded / 2 : padded
     stripStride = keyColumns + 16
     pairStride = keyColumns / 2 + 16
+    keyStride = queryRows / 2 + 16
     var next = 0
     func reserve(_ count: Int, if isUsed: Bool = true) -> Int {
       defer { next += isUsed ? (4 * count + 63) / 64 * 64 : 0 }
@@ -71,6 +76,8 @@ struct AttentionScratch {
     strip = reserve(queryRows * stripStride)
     gradientStrip = reserve(queryRows * stripStride, if: gradient)
     gradientPairs = reserve(queryRows * pairStride, if: gradient && isPaired)
+    probabilitiesByKey = reserve(keyColumns * keyStride, if: transposes)
+    gradientsByKey = reserve(keyColumns * keyStride, if: transposes)
     output = reserve(queryRows * padded, if: !gradient)
     maxima = reserve(queryRows)
     factors = reserve(queryRows)
