@@ -55,8 +55,8 @@ struct AttentionScratch {
     let sequence = tile.padded((shape.sequence + 63) / 64 * 64)
     // OpenBLAS packs its operands in every call, so that larger blocks suit it better.
     // Forward, fewer queries leave more of the first cache to keys; backward they are the depth of products.
-    queryRows = usesBlas ? 256 : gradient ? 64 : 32
-    keyColumns = usesBlas ? sequence : min(sequence, gradient ? 64 : 512)
+    queryRows = usesBlas ? 256 : gradient ? 128 : 32
+    keyColumns = usesBlas ? sequence : min(sequence, gradient ? 128 : 512)
     depth = isPaired ? padded / 2 : shape.headWidth
     rowUnits = isPaired ? padded / 2 : padded
     stripStride = keyColumns + 16
