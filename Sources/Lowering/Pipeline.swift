@@ -23,6 +23,8 @@ extension Pass {
     .fuseNormPrologue,
     // Then what stands behind the linear maps, up to the next prologue.
     .fuseEpilogues,
+    // When the linear maps have what belongs to each, for it makes one kernel of several.
+    .fuseMatmulChains,
     // What no linear map could take shares row kernels.
     .fuseRowChains,
   ]

@@ -28,8 +28,8 @@ import Testing
   @Test func documentationShowsTheGolden() throws {
     let lines = try Planned.make(Planned.small(), "loss").text
       .split(separator: "\n", omittingEmptySubsequences: false)
-    let kernel = try #require(lines.firstIndex { $0.hasPrefix("kernel linear_and_3 ") })
-    let call = try #require(lines.lastIndex { $0.contains("| linear_and_3 ") })
+    let kernel = try #require(lines.firstIndex { $0.hasPrefix("kernel linear_and_8 ") })
+    let call = try #require(lines.lastIndex { $0.contains("| linear_and_8 ") })
     let example =
       lines[kernel...].prefix { !$0.isEmpty } + [""]
       + lines[call...].prefix { $0 == lines[call] || $0.hasPrefix("          ") }

@@ -67,7 +67,8 @@ extension CodeGenerator {
   ) {
     let shape = MatmulShape(
       rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
-      panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines, leading: c.leading, accumulates: c.accumulates, precision: precision)
+      panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines, leading: c.leading,
+      accumulates: c.accumulates, precision: precision)
     let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(

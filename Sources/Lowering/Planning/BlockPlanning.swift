@@ -77,9 +77,11 @@ extension FunctionPlanner {
     _ steps: [BlockProgram.Step]
   ) -> BlockProgram {
     let grain = grain(rows)
+    // As many rows as leave room in the second cache for what a chain of linear maps hands on.
+    let most = 64 * builder.plan.precision.depth
     return BlockProgram(
-      rows: rows, blockRows: min(64, (rows + grain - 1) / grain * grain), grain: grain, plan: plan,
-      values: values, steps: steps)
+      rows: rows, blockRows: min(most, (rows + grain - 1) / grain * grain), grain: grain,
+      plan: plan, values: values, steps: steps)
   }
 
   /// Returns the rows of a grain: few enough for equal shares, enough for whole register tiles.

@@ -2,17 +2,22 @@ package import MoTIR
 
 /// The rules of what one kernel can execute: the only place that knows them.
 ///
-/// A cluster is executed block by block: a kernel takes up to 64 rows through all of its nodes before
+/// A cluster is executed block by block: a kernel takes some rows through all of its nodes before
 /// it takes the next ones. Hence:
 /// 1. Every member works row by row, moves rows, or sums them up (`admits`).
 /// 2. All members have the same number of rows, and inside the kernel the same order. Gather is an
 ///    entry: what it reads is in another order, so that nobody inside may define it. Scatter is an
 ///    exit: nobody inside may read its result.
 /// 3. A sum over rows is complete after the last block only: nobody inside may read it.
-/// 4. At most one member is a matrix multiplication: its block shape is the kernel's.
+/// 4. Where members are matrix multiplications, no row of one is wider than `widest`: a block of what one
+///    leaves to the next stays in cache.
 /// 5. Members that read a plan read the same one: blocks do not cross its segments.
 /// 6. No value leaves the cluster and comes back: kernels run one after the other.
 package struct ClusterLegality {
+  /// The columns of rows that may pass from one matrix multiplication to the next: a block of 64 of them
+  /// in f32 is a mebibyte.
+  static let widest = 4096
+
   /// The graph whose nodes are judged.
   private let graph: Graph
 
@@ -62,7 +67,15 @@ package struct ClusterLegality {
   private struct Facts {
     var rows: ValueType?
     var plan: ValueID?
-    var hasMatmul = false
+    var matmuls = 0
+    var width = 0
+
+    private func widestRow(of node: Node, in graph: Graph) -> Int {
+      (node.operands + node.results).reduce(0) { widest, value in
+        guard case .rows(_, _, _, let width) = graph.type(of: value) else { return widest }
+        return max(widest, width)
+      }
+    }
 
     /// Adds a member; returns why it does not go with those before.
     mutating func add(_ node: Node, in graph: Graph) -> String? {
@@ -75,8 +88,11 @@ package struct ClusterLegality {
         plan = next
       }
       if node.op.traits.contains(.matmul) {
-        if hasMatmul { return "two members are matrix multiplications" }
-        hasMatmul = true
+        matmuls += 1
+        width = max(width, widestRow(of: node, in: graph))
+      }
+      if matmuls > 1, width > ClusterLegality.widest {
+        return "matrix multiplications of rows of \(width) share no cache"
       }
       return nil
     }
