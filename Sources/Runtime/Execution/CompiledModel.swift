@@ -13,7 +13,8 @@ public final class CompiledModel {
   package let pool: ThreadPool
   private var jit: JIT
   private var entries: [String: EntryFunction] = [:]
-  private let regions: [AlignedBuffer]
+  private var regions: [AlignedBuffer]
+  private let reserve: () throws -> [AlignedBuffer]
   private let inputSources: [Binding]
   private var lastRun: (entry: String, duration: Duration)?
   private let symbols: [ObjectSymbols.Function]
@@ -33,20 +34,23 @@ public final class CompiledModel {
   ) throws {
     self.plan = plan
     self.pool = pool
-    regions = try Region.allCases.map { region in
-      let bytes =
-        switch region {
-        case .scratch: scratchBytes * pool.threads
-        case .control: Control.bytes
-        case .timeStamps: plan.timeStamps.bytesPerThread * pool.threads
-        case .firstMoments, .secondMoments, .gradients:
-          plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
-        default: plan.bytes(of: region)
-        }
-      if guarded { return try AlignedBuffer(guarded: bytes) }
-      // Whole vectors may pass the end of the last buffer.
-      return try AlignedBuffer(count: bytes + 4096)
+    reserve = {
+      try Region.allCases.map { region in
+        let bytes =
+          switch region {
+          case .scratch: scratchBytes * pool.threads
+          case .control: Control.bytes
+          case .timeStamps: plan.timeStamps.bytesPerThread * pool.threads
+          case .firstMoments, .secondMoments, .gradients:
+            plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
+          default: plan.bytes(of: region)
+          }
+        if guarded { return try AlignedBuffer(guarded: bytes) }
+        // Whole vectors may pass the end of the last buffer.
+        return try AlignedBuffer(count: bytes + 4096)
+      }
     }
+    regions = try reserve()
     jit = try JIT()
     if plan.backend == .blas { try defineBLAS(&jit) }
     for (index, object) in objects.enumerated() {
@@ -99,6 +103,22 @@ public final class CompiledModel {
 
   /// Bytes of memory in use, all regions together.
   package var bytes: Int { regions.reduce(0) { $0 + $1.bytes.count } }
+
+  /// Gives all memory back to the system, parameters included, so that another model can have it.
+  package func releaseMemory() {
+    regions = []
+    lastRun = nil
+  }
+
+  /// Reserves memory again, as it was when the model was linked: nothing is loaded.
+  ///
+  /// - Throws: `Diagnostic` if memory is short.
+  package func reserveMemory() throws {
+    regions = try reserve()
+    // The system hands pages out when they are written first, which no run should wait for.
+    for region in regions { region.bytes.initializeMemory(as: UInt8.self, repeating: 0) }
+    fillConstants()
+  }
 
   /// Executes entry `name` on all threads.
   public func run(_ name: String) {
