@@ -15,6 +15,10 @@ package struct Switch: Hashable, Sendable {
   package static let all: [Switch] =
     Pass.all.map { Switch(name: $0.name, summary: $0.summary) } + [generatedMatmul]
 
+  /// The order in which an ablation turns everything on: motc's matrix products, which many passes are
+  /// made for, then the passes as they run.
+  package static let ablation: [Switch] = [generatedMatmul] + all.filter { $0 != generatedMatmul }
+
   /// Checks that each of `names` can be left out.
   ///
   /// - Throws: `Diagnostic`, with the nearest name, for one that is not known.

@@ -38,6 +38,15 @@ import Testing
     }
   }
 
+  /// The stages of an ablation: everything off, then one more on.
+  @Test func passesAfterAnother() throws {
+    let agreement = try AgreementModel.named("merged").agreement()
+    for count in Switch.ablation.indices {
+      let disabled = Switch.ablation[count...].map(\.name)
+      try agreement.compare(Compilation(disabled: Set(disabled)))
+    }
+  }
+
   /// Every matmul rounds its operands, so two layers are off by a few hundredths, fused or not.
   @Test(arguments: [
     "tiny", "even", "odd_large", "odd_larger", "merged", "mqa_half", "spans_documents", "wide_head",
