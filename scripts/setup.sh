@@ -56,6 +56,8 @@ find_missing() {
   has_header openssl/sha.h || missing+=(libssl-dev)
   # Specs are evaluated without it too, then with limits alone.
   command -v bwrap >/dev/null || wanted+=(bubblewrap)
+  # Draws the pictures of `motc bench --svg`, and nothing else.
+  command -v gnuplot >/dev/null || wanted+=(gnuplot-nox)
 }
 
 # Runs a command with the rights to install.
@@ -85,5 +87,10 @@ install_packages || true
 find_missing
 ((${#missing[@]} == 0)) ||
   fail "please install ${missing[*]} (Debian 12: sudo apt-get install ${missing[*]}); it could not be done from here."
-((${#wanted[@]} == 0)) ||
-  printf 'setup: without %s, specs are evaluated with limits of time and memory but no sandbox.\n' "${wanted[*]}" >&2
+for package in "${wanted[@]}"; do
+  case "$package" in
+  bubblewrap) loss='specs are evaluated with limits of time and memory but no sandbox' ;;
+  gnuplot-nox) loss='motc bench --svg draws nothing' ;;
+  esac
+  printf 'setup: without %s, %s.\n' "$package" "$loss" >&2
+done

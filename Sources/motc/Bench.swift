@@ -4,18 +4,22 @@ import Lowering
 import MoTIR
 import Runtime
 
-/// `motc bench`: throughput, mode against mode in one run.
+/// `motc bench`: throughput, case against case in one run.
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measures tokens a second of training and of the forward pass.",
     discussion: """
-      Modes take turns, so that what else the machine does meets all of them; medians are printed. The \
-      share of the peak is that of a loop of multiply-adds on registers, measured in the same run. \
-      Tokens are random, in equal spans of each modality.
+      All that is compared takes turns, so that what else the machine does meets all of it; medians are \
+      printed. Shares are of what loops reach that are measured in the same run: multiply-adds on \
+      registers (of tiles, too, where bf16 has a matrix unit), and a stream that reads four arrays and \
+      writes three in place, as the optimizer does. Tokens are random, in one span of each modality.
 
       Examples:
         motc bench examples/benchmark.swift-spec
         motc bench examples/benchmark-small.swift-spec --compare fused --repeat 9 --json bench.json
+        motc bench examples/benchmark-small.swift-spec --ablate --svg pictures
+        motc bench examples/benchmark.swift-spec --mix even --mix 95,5 --mix random
+        motc bench examples/benchmark-dense.swift-spec --against examples/benchmark-8.swift-spec
       """)
 
   @OptionGroup var model: ModelArguments
@@ -23,13 +27,27 @@ struct Bench: ParsableCommand {
   @OptionGroup var execution: ExecutionArguments
   @OptionGroup var reports: ReportArguments
 
-  @Option(help: ArgumentHelp("Modes: fused, unfused.", valueName: "modes"))
-  var compare = "fused,unfused"
+  @Option(
+    help: ArgumentHelp(
+      "Modes: fused, unfused. Both unless mixes or specs are compared.", valueName: "modes"))
+  var compare: String?
+
+  @Flag(help: "Turn the passes on one after the other, and measure each stage.")
+  var ablate = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Percent of each sequence by modality, such as 95,5; or even, or random. Repeat it to compare.",
+      valueName: "mix"))
+  var mix: [String] = []
+
+  @Option(help: ArgumentHelp("Compare with this model of the same batch.", valueName: "spec"))
+  var against: String?
 
   @Option(help: ArgumentHelp("What to measure: train, forward.", valueName: "tasks"))
   var tasks = "train,forward"
 
-  @Option(name: .customLong("repeat"), help: "Measurements of each mode.")
+  @Option(name: .customLong("repeat"), help: "Measurements of each case.")
   var rounds = 5
 
   @Flag(help: "Print where the time goes, kernel by kernel.")
@@ -38,79 +56,100 @@ struct Bench: ParsableCommand {
   @Option(help: ArgumentHelp("Write the results here too.", valueName: "file"))
   var json: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Draw roofline.svg here, and with --ablate ablation.svg; takes gnuplot.", valueName: "folder")
+  )
+  var svg: String?
+
   func validate() throws {
     guard (1...1000).contains(rounds) else {
       throw ValidationError("--repeat is 1 to 1000, not \(rounds)")
     }
-    let modes = names(in: compare)
+    let modes = names(in: modeNames)
     guard !modes.isEmpty, Set(modes).count == modes.count,
       modes.allSatisfy({ BenchMode(rawValue: $0) != nil })
-    else { throw ValidationError("--compare takes fused and unfused, not '\(compare)'") }
+    else { throw ValidationError("--compare takes fused and unfused, not '\(modeNames)'") }
     let tasks = names(in: tasks)
     guard !tasks.isEmpty, tasks.allSatisfy({ BenchTask(rawValue: $0) != nil }) else {
       throw ValidationError("--tasks takes train and forward, not '\(self.tasks)'")
     }
+    guard !ablate || (compare == nil && against == nil && mix.count < 2) else {
+      throw ValidationError("--ablate takes no --compare, no --against and one --mix at most")
+    }
+    do throws(Diagnostic) {
+      let mixes = try mixes()
+      guard Set(mixes).count == mixes.count else { throw Diagnostic("--mix is twice the same") }
+    } catch {
+      throw ValidationError(usage: error)
+    }
+  }
+
+  /// Whether one thing is compared with others, not mode with mode.
+  private var hasVariants: Bool { mix.count > 1 || against != nil }
+
+  private var modeNames: String { compare ?? (hasVariants ? "fused" : "fused,unfused") }
+
+  private func mixes() throws(Diagnostic) -> [TokenMix] {
+    var mixes: [TokenMix] = []
+    for text in mix { mixes.append(try TokenMix(text)) }
+    return mixes.isEmpty ? [.even] : mixes
   }
 
   func run() throws {
-    let modes = names(in: compare).compactMap(BenchMode.init)
-    if modes.contains(.unfused) { useOwnOpenBLASKernels() }
+    let modes = names(in: modeNames).compactMap(BenchMode.init)
+    if ablate || modes.contains(.unfused) { useOwnOpenBLASKernels() }
     if let json, json != "-" { try requireWritable(json) }
+    let plots = try svg.map { try BenchPlots(folder: $0) }
     let clock = StageClock()
-    let module = try model.load(clock)
-    let pool = execution.makePool()
-    let batch = try syntheticBatch(module)
-    let tensors = try clock.measure("initialize") { try initialTensors(of: module, seed: 0) }
+    let mixes = try mixes()
+    let modules = try modules(clock)
     let wanted = BenchTask.allCases.filter { names(in: tasks).contains($0.rawValue) }
-    var subjects: [BenchSubject] = []
-    for mode in modes {
-      let options = try compile.optionsToRun(fuse: mode.fusion)
-      let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
-      subjects.append(
-        try BenchSubject(mode, build, tensors, batch, pool, wanted, profiles: kernels))
-    }
-    let probe = try PeakMeter(try compile.optionsToRun(), pool)
-    let report = try BenchReport(
-      module: module, subjects: subjects, probe: probe, rounds: rounds, pool: pool,
-      precision: compile.precision, clock: clock)
+    let pool = execution.makePool()
+    let maker = BenchMaker(
+      compile: compile, perfMap: reports.perfMap, pool: pool, clock: clock, tasks: wanted)
+    let profiles = kernels || svg != nil
+    let cases =
+      ablate
+      ? try maker.ablation(modules[0], mix: mixes[0], profiles: profiles)
+      : try maker.comparison(modules, modes: modes, mixes: mixes, profiles: profiles)
+    let meters = try MachineMeters(
+      compile.optionsToRun(), pool, withMemory: wanted.contains(.train) || svg != nil)
+    let measured = try BenchRounds(cases, count: rounds, meters: meters, clock: clock)
+    let report = BenchReport(
+      modules[0], measured, mix: mixes[0], isAblation: ablate, pool: pool,
+      precision: compile.precision)
     try Output(nil).write(report.text)
-    for subject in subjects {
-      if let profile = subject.profile {
-        try Output(nil).write("\n\(subject.mode)\n\(profile.text)")
-      }
-    }
+    if kernels { try writeProfiles(cases) }
     if reports.time { clock.report() }
+    try plots?.write(report, cases)
     guard let json else { return }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.keyEncodingStrategy = .convertToSnakeCase
     try Output(json).write(try encoder.encode(report) + Data("\n".utf8))
   }
-}
 
-/// Returns a batch of random tokens: in each sequence, every modality has an equal contiguous span.
-private func syntheticBatch(_ module: Module) throws -> Batch {
-  var random = FixedRandom(state: 1)
-  let kinds = module.modalities.count
-  let modality = (0..<module.tokens).map { $0 % module.sequence * kinds / module.sequence }
-  var rows = BatchBuilder.Rows(
-    tokens: modality.map { kind in
-      let ids = module.modalities[kind].vocabulary
-      return ids.isEmpty ? ids.lowerBound : Int.random(in: ids, using: &random)
-    })
-  rows.modality = modality
-  return try BatchBuilder(module: module).build(rows)
-}
+  /// Returns the model, and the one that it is compared with.
+  private func modules(_ clock: StageClock) throws -> [Module] {
+    let first = try model.load(clock)
+    guard let against else { return [first] }
+    let second = try model.load(clock, other: against)
+    guard (first.batch, first.sequence) == (second.batch, second.sequence) else {
+      throw Diagnostic(
+        "'\(first.name)' has batch \(first.batch) x \(first.sequence) tokens, and '\(second.name)' has "
+          + "\(second.batch) x \(second.sequence)", suggestion: "give both --batch and --sequence")
+    }
+    return [first, second]
+  }
 
-/// Random numbers that are the same in every run.
-private struct FixedRandom: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
+  private func writeProfiles(_ cases: [BenchCase]) throws {
+    // Mixes share a subject, and what it did.
+    var last: BenchSubject?
+    for one in cases where one.subject !== last {
+      last = one.subject
+      guard let profile = one.subject.profile else { continue }
+      try Output(nil).write("\n\(one.name)\n\(profile.text)")
+    }
   }
 }

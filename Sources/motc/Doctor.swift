@@ -41,10 +41,12 @@ struct Doctor: ParsableCommand {
     ]
     for precision in Precision.allCases {
       let options = CompileOptions(precision: precision, target: target)
-      let peak = try PeakMeter(options, pool).measure() / 1e9
-      rows.append([
-        "peak \(precision.rawValue)", "\(fixed(peak, 0)) GFLOP/s on \(pool.threads) threads",
-      ])
+      let peaks = try MachineMeters(options, pool, withMemory: false).measure()
+      var text = "\(fixed(peaks.vector / 1e9, 0)) GFLOP/s on \(pool.threads) threads"
+      if let matrix = peaks.matrix {
+        text += ", \(fixed(matrix / 1e9, 0)) by the matrix unit"
+      }
+      rows.append(["peak \(precision.rawValue)", text])
     }
     rows.append(["LLVM", Compiler.llvm])
     rows.append(["OpenBLAS", "\(OpenBLAS.core) kernels; \(OpenBLAS.configuration)"])

@@ -3,7 +3,7 @@ import MoTIR
 import Runtime
 import Testing
 
-/// `motc init`, `run`, `bench`, `train`: what they compute.
+/// `motc init`, `run`, `train`: what they compute.
 @Suite struct ExecutionTests {
   /// Returns a folder with weights and a batch with targets.
   private func prepared() throws -> Motc {
@@ -58,21 +58,6 @@ import Testing
     #expect(events.allSatisfy { $0["ph"] as? String == "X" && ($0["dur"] as? Double ?? -1) >= 0 })
   }
 
-  @Test func benchMeasuresWhatIsAskedFor() throws {
-    let motc = try prepared()
-    let result = try motc(
-      "bench", "model.motir", "--compare", "fused", "--tasks", "forward", "--repeat", "1",
-      "--kernels",
-      "--json", "bench.json")
-    #expect(result.status == 0, "\(result.errors)")
-    #expect(result.output.contains("attention"))
-    let data = try Data(contentsOf: URL(fileURLWithPath: motc.path("bench.json")))
-    let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-    #expect(report["forward"] != nil)
-    #expect(report["train"] == nil)
-    #expect(try motc("bench", "model.motir", "--tasks", "sleep").status == 64)
-  }
-
   @Test func fusedIsUnfused() throws {
     let motc = try prepared()
     for fuse in ["all", "none"] {
@@ -112,22 +97,6 @@ import Testing
     }
     let files = try ["1", "3"].map { try Data(contentsOf: URL(fileURLWithPath: motc.path($0))) }
     #expect(files[0] == files[1])
-  }
-
-  @Test func benchWritesJSON() throws {
-    let motc = try Motc()
-    let result = try motc("bench", "model.motir", "--repeat", "1", "--json", "bench.json")
-    #expect(result.status == 0, "\(result.errors)")
-    let data = Data(try motc.text("bench.json").utf8)
-    let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-    for task in ["train", "forward"] {
-      let modes = try #require(report[task] as? [String: [String: Double]])
-      for mode in ["fused", "unfused"] {
-        #expect((modes[mode]?["tokens_per_second"] ?? 0) > 0)
-        #expect((modes[mode]?["gflops"] ?? 0) > 0)
-        #expect((modes[mode]?["share_of_peak"] ?? 0) > 0)
-      }
-    }
   }
 
   /// A spec from the repository, which needs Swift's compiler as these tests do.

@@ -23,6 +23,12 @@ import Testing
     ["opt"], ["opt", "model.motir", "--passes", "fuse-everything"], ["opt", "model.swift-spec"],
     ["run", "model.motir"], ["inspect", "model.motir", "--threads", "0"],
     ["bench", "model.motir", "--compare", "fast,slow"],
+    ["bench", "model.motir", "--mix", "50,60"], ["bench", "model.motir", "--mix", "50,fifty"],
+    ["bench", "model.motir", "--mix", "-5,105"], ["bench", "model.motir", "--mix", ""],
+    ["bench", "model.motir", "--mix", "even", "--mix", "even"],
+    ["bench", "model.motir", "--ablate", "--compare", "fused"],
+    ["bench", "model.motir", "--ablate", "--mix", "even", "--mix", "random"],
+    ["bench", "model.motir", "--ablate", "--against", "model.motir"],
     ["train", "model.motir", "--data", ".", "--steps", "0"],
     ["train", "model.motir", "--data", ".", "--steps", "1", "--beta1", "1"],
   ])

@@ -2,9 +2,9 @@ import Foundation
 package import MoTIR
 
 /// Programs on the search path.
-enum Executables {
+package enum Executables {
   /// Returns the path of the program `name`, or `nil` if no folder of PATH has it.
-  static func find(_ name: String) -> String? {
+  package static func find(_ name: String) -> String? {
     let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
     return path.split(separator: ":").map { "\($0)/\(name)" }.first {
       $0.hasPrefix("/") && FileManager.default.isExecutableFile(atPath: $0)

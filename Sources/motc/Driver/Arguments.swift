@@ -29,9 +29,13 @@ struct ModelArguments: ParsableArguments {
   /// Returns the module that the file describes.
   ///
   /// - Parameters:
+  ///   - other: a file in place of the argument's.
   ///   - batch: sequences in a batch where neither option nor IR text says.
   ///   - sequence: tokens in a sequence, likewise.
-  func load(_ clock: StageClock, batch: Int? = nil, sequence: Int? = nil) throws -> Module {
+  func load(
+    _ clock: StageClock, other: String? = nil, batch: Int? = nil, sequence: Int? = nil
+  ) throws -> Module {
+    let spec = other ?? spec
     let isText = spec.hasSuffix(".motir")
     if !isText {
       do { _ = try SpecToolchain.found() } catch { throw CannotRun(error) }
@@ -86,23 +90,26 @@ struct CompileArguments: ParsableArguments {
     targetCPU.hasPrefix("v") ? "x86-64-\(targetCPU)" : targetCPU
   }
 
-  private var disabledNames: [String] { disable.flatMap(names) }
+  /// The names that `--disable` gave.
+  var disabledNames: [String] { disable.flatMap(names) }
 
   /// Returns how to compile.
   ///
-  /// - Parameter fuse: in place of the option's value.
-  func options(fuse: Fusion? = nil) throws -> CompileOptions {
-    let all = (fuse ?? self.fuse) == .none ? Switch.all.map(\.name) : []
+  /// - Parameters:
+  ///   - fuse: in place of the option's value.
+  ///   - more: what to leave out besides.
+  func options(fuse: Fusion? = nil, without more: [Switch] = []) throws -> CompileOptions {
+    let all = (fuse ?? self.fuse) == .none ? Switch.all : more
     return CompileOptions(
-      disabled: Set(disabledNames + all), precision: precision,
+      disabled: Set(disabledNames + all.map(\.name)), precision: precision,
       target: try TargetDescription(named: targetName))
   }
 
   /// Returns how to compile code that is to run here.
   ///
   /// - Throws: `CannotRun` if this machine cannot execute it.
-  func optionsToRun(fuse: Fusion? = nil) throws -> CompileOptions {
-    let options = try options(fuse: fuse)
+  func optionsToRun(fuse: Fusion? = nil, without more: [Switch] = []) throws -> CompileOptions {
+    let options = try options(fuse: fuse, without: more)
     guard options.target.runsHere else {
       throw CannotRun(
         Diagnostic(

@@ -4,12 +4,21 @@ import Runtime
 
 /// What `motc bench` measured; its JSON has these members, in snake case.
 struct BenchReport: Encodable {
-  /// One mode's medians.
+  /// The medians of one case.
   struct Throughput: Encodable {
     let tokensPerSecond: Double
     let gflops: Double
     let shareOfPeak: Double
+    /// `nil` where the matrix unit is not used.
+    let shareOfMatrixPeak: Double?
     let secondsPerStep: Double
+  }
+
+  /// The optimizer's part of a training step.
+  struct Update: Encodable {
+    let secondsPerStep: Double
+    let gigabytesPerSecond: Double
+    let shareOfMemoryBandwidth: Double?
   }
 
   /// What it ran on.
@@ -17,107 +26,168 @@ struct BenchReport: Encodable {
     let cpu: String
     let threads: Int
     let peakGflops: Double
+    let matrixPeakGflops: Double?
+    /// GB/s
+    let memoryBandwidth: Double?
     let openblas: String
     let llvm: String
+  }
+
+  /// One stage of an ablation.
+  struct Stage: Encodable {
+    /// `unfused`, or the pass that was turned on last.
+    let stage: String
+    /// Kernels of one step.
+    let kernels: Int
+    /// How many of them wait for the size of a segment.
+    let syncs: Int
+    /// Throughput over that of the stage before, by task; empty for the first.
+    let overBefore: [String: Double]
+    /// Throughput over that of the first stage, by task.
+    let overFirst: [String: Double]
   }
 
   let model: String
   let batch: Int
   let sequence: Int
   let precision: String
+  let mix: String
   let repeats: Int
   let machine: Machine
-  /// By mode.
-  private(set) var train: [String: Throughput]?
-  private(set) var forward: [String: Throughput]?
+  /// By case.
+  let train: [String: Throughput]?
+  /// By case.
+  let forward: [String: Throughput]?
+  /// The entry `gradients` of a training step, by case.
+  let gradients: [String: Throughput]?
+  /// The entry `update` of a training step, by case.
+  let update: [String: Update]?
   /// The first mode's throughput over the second's, by task.
-  private(set) var ratios: [String: Double] = [:]
-  private let modes: [String]
+  let ratios: [String: Double]
+  /// What is compared with the first case: throughput over its, by task and case.
+  let overFirst: [String: [String: Double]]?
+  /// The stages of an ablation.
+  let ablation: [Stage]?
+  /// The names of the cases, and whom each is compared with, in order.
+  let cases: [Case]
 
-  private enum CodingKeys: String, CodingKey {
-    case model
-    case batch
-    case sequence
-    case precision
-    case repeats
-    case machine
-    case train
-    case forward
-    case ratios
+  /// A case's name.
+  struct Case: Encodable {
+    let name: String
+    let comparedWith: String?
   }
 
-  /// Measures `subjects` in turn, `rounds` times.
+  /// Takes the medians of `rounds`.
+  ///
+  /// - Parameter isAblation: whether each case is a stage that follows on the one before.
   init(
-    module: Module, subjects: [BenchSubject], probe: PeakMeter, rounds: Int, pool: ThreadPool,
-    precision: Precision, clock: StageClock
-  ) throws {
+    _ module: Module, _ rounds: BenchRounds, mix: TokenMix, isAblation: Bool, pool: ThreadPool,
+    precision: Precision
+  ) {
     model = module.name
-    (batch, sequence, repeats) = (module.batch, module.sequence, rounds)
-    self.precision = precision.rawValue
-    modes = subjects.map(\.mode.rawValue)
-    let tasks = subjects.first?.tasks ?? []
-    var peaks: [Double] = []
-    var times: [String: [Double]] = [:]
-    for round in 1...rounds {
-      try clock.measure("round \(round) of \(rounds)") {
-        peaks.append(probe.measure())
-        for task in tasks {
-          for subject in subjects {
-            times["\(task) \(subject.mode)", default: []].append(try subject.measure(task))
-          }
-        }
-      }
-    }
-    let peak = median(peaks)
+    (batch, sequence, repeats) = (module.batch, module.sequence, rounds.count)
+    (self.precision, self.mix) = (precision.rawValue, mix.text)
+    let peaks = rounds.peaks
     machine = Machine(
-      cpu: machineName, threads: pool.threads, peakGflops: peak / 1e9, openblas: OpenBLAS.core,
-      llvm: Compiler.llvm)
-    for task in tasks {
-      var results: [String: Throughput] = [:]
-      for subject in subjects {
-        let seconds = median(times["\(task) \(subject.mode)"] ?? [.nan])
-        let rate = subject.flops(task) / seconds
-        results[subject.mode.rawValue] = Throughput(
-          tokensPerSecond: Double(module.tokens) / seconds, gflops: rate / 1e9,
-          shareOfPeak: rate / peak, secondsPerStep: seconds)
-      }
-      keep(results, of: task)
+      cpu: machineName, threads: pool.threads, peakGflops: peaks.vector / 1e9,
+      matrixPeakGflops: peaks.matrix.map { $0 / 1e9 },
+      memoryBandwidth: peaks.memory.map { $0 / 1e9 },
+      openblas: OpenBLAS.core, llvm: Compiler.llvm)
+    let tokens = Double(module.tokens)
+    train = rounds.throughput(.train, \.all, tokens)
+    forward = rounds.throughput(.forward, \.all, tokens)
+    gradients = rounds.throughput(.train, \.gradients, tokens)
+    update = rounds.updates
+    cases = rounds.cases.map { one in
+      Case(name: one.name, comparedWith: one.base.map { rounds.cases[$0].name })
+    }
+    let measured = [("train", train), ("gradients", gradients), ("forward", forward)]
+      .compactMap { task, results in results.map { (task, $0) } }
+    let speeds = Dictionary(uniqueKeysWithValues: measured).mapValues {
+      $0.mapValues(\.tokensPerSecond)
+    }
+    ratios = Self.ratios(of: cases, speeds)
+    overFirst = Self.overFirst(cases, speeds)
+    ablation = isAblation ? Self.stages(rounds, speeds) : nil
+  }
+
+  /// Returns the first mode's throughput over the second's, where there are two and nothing else.
+  private static func ratios(
+    of cases: [Case], _ speeds: [String: [String: Double]]
+  ) -> [String: Double] {
+    guard cases.count == 2, cases.allSatisfy({ $0.comparedWith == nil }) else { return [:] }
+    return speeds.filter { $0.key != "gradients" }.compactMapValues { results in
+      ratio(results, cases[0].name, cases[1].name)
     }
   }
 
-  private mutating func keep(_ results: [String: Throughput], of task: BenchTask) {
-    switch task {
-    case .train: train = results
-    case .forward: forward = results
+  private static func overFirst(
+    _ cases: [Case], _ speeds: [String: [String: Double]]
+  ) -> [String: [String: Double]]? {
+    guard cases.contains(where: { $0.comparedWith != nil }) else { return nil }
+    return speeds.mapValues { results in
+      var all: [String: Double] = [:]
+      for one in cases {
+        if let base = one.comparedWith { all[one.name] = ratio(results, one.name, base) }
+      }
+      return all
     }
-    guard modes.count == 2, let first = results[modes[0]], let second = results[modes[1]] else {
-      return
-    }
-    ratios[task.rawValue] = first.tokensPerSecond / second.tokensPerSecond
   }
 
-  /// The report for people.
-  var text: String {
-    var rows = [["", "", "tokens/s", "GFLOP/s", "of peak", "ms a step"]]
-    for (task, results) in [(BenchTask.train, train), (.forward, forward)] {
-      guard let results else { continue }
-      for mode in modes {
-        guard let result = results[mode] else { continue }
-        rows.append([
-          task.rawValue, mode, grouped(Int(result.tokensPerSecond.rounded())),
-          fixed(result.gflops, 1), "\(fixed(100 * result.shareOfPeak, 1)) %",
-          fixed(1000 * result.secondsPerStep, 2),
-        ])
-      }
-      if let ratio = ratios[task.rawValue] {
-        rows.append([task.rawValue, "\(modes[0]) / \(modes[1])", "\(fixed(ratio, 2))x"])
-      }
+  private static func stages(
+    _ rounds: BenchRounds, _ speeds: [String: [String: Double]]
+  ) -> [Stage] {
+    let names = rounds.cases.map(\.name)
+    let tasks = speeds.filter { $0.key != "gradients" }
+    return rounds.cases.enumerated().map { index, one in
+      let (kernels, syncs) = one.subject.census(one.subject.tasks[0])
+      return Stage(
+        stage: one.name, kernels: kernels, syncs: syncs,
+        overBefore: index == 0
+          ? [:] : tasks.compactMapValues { ratio($0, one.name, names[index - 1]) },
+        overFirst: tasks.compactMapValues { ratio($0, one.name, names[0]) })
     }
-    return """
-      \(model): batch \(batch) x \(sequence) tokens, \(precision), medians of \(repeats)
-      \(machine.cpu), \(machine.threads) threads, measured peak \(fixed(machine.peakGflops, 1)) GFLOP/s, \
-      OpenBLAS \(machine.openblas)
-      \(table(rows, right: [2, 3, 4, 5]))
-      """
+  }
+
+  private static func ratio(
+    _ results: [String: Double], _ name: String, _ base: String
+  ) -> Double? {
+    guard let value = results[name], let other = results[base] else { return nil }
+    return value / other
+  }
+}
+
+extension BenchRounds {
+  /// Returns the throughput of a part of `task` by case, `nil` if nobody measured it.
+  fileprivate func throughput(
+    _ task: BenchTask, _ part: KeyPath<BenchTimes, Double>, _ tokens: Double
+  ) -> [String: BenchReport.Throughput]? {
+    byCase(task, part) { one, seconds in
+      let rate = one.subject.flops(task) / seconds
+      return BenchReport.Throughput(
+        tokensPerSecond: tokens / seconds, gflops: rate / 1e9, shareOfPeak: rate / peaks.vector,
+        shareOfMatrixPeak: peaks.matrix.map { rate / $0 }, secondsPerStep: seconds)
+    }
+  }
+
+  /// The optimizer's part by case, `nil` if nobody measured it.
+  fileprivate var updates: [String: BenchReport.Update]? {
+    byCase(.train, \.update) { one, seconds in
+      let rate = one.subject.updateBytes / seconds
+      return BenchReport.Update(
+        secondsPerStep: seconds, gigabytesPerSecond: rate / 1e9,
+        shareOfMemoryBandwidth: peaks.memory.map { rate / $0 })
+    }
+  }
+
+  private func byCase<Result>(
+    _ task: BenchTask, _ part: KeyPath<BenchTimes, Double>,
+    _ result: (BenchCase, Double) -> Result
+  ) -> [String: Result]? {
+    var results: [String: Result] = [:]
+    for (index, one) in cases.enumerated() {
+      if let seconds = seconds(task, index, part) { results[one.name] = result(one, seconds) }
+    }
+    return results.isEmpty ? nil : results
   }
 }

@@ -21,29 +21,49 @@ enum BenchTask: String, CaseIterable {
   case forward
 }
 
-/// A model compiled in one mode, with weights and a batch in place.
+/// The seconds of a run.
+struct BenchTimes {
+  /// Everything.
+  var all = 0.0
+  /// The entry `gradients` of a training step.
+  var gradients = 0.0
+  /// The entry `update` of a training step.
+  var update = 0.0
+}
+
+/// A model compiled in one way, with weights.
 final class BenchSubject {
-  /// How it was compiled.
-  let mode: BenchMode
-  /// What it can do.
+  /// What is done to it.
   let tasks: [BenchTask]
   private let model: CompiledModel
   private let forward: String
+  /// What to load when its turn comes; `nil` if it keeps its memory.
+  private let tensors: [Tensor]?
   private var step = 0
   /// Where the time of all runs goes, if someone wants to know.
   private(set) var profile: KernelProfile?
 
+  /// What a subject is made for.
+  struct Wishes {
+    /// What to measure.
+    let tasks: [BenchTask]
+    /// Whether someone wants to know where the time goes.
+    let profiles: Bool
+    /// Whether it has memory only when its turn comes, for there are many subjects.
+    let sharesMemory: Bool
+  }
+
   /// Compiles, loads and runs everything once.
   ///
-  /// - Throws: `Diagnostic` if the module can do none of the `wanted` tasks.
+  /// - Throws: `Diagnostic` if the module can do none of the tasks.
   init(
-    _ mode: BenchMode, _ build: Build, _ tensors: [Tensor], _ batch: Batch, _ pool: ThreadPool,
-    _ wanted: [BenchTask], profiles: Bool
+    _ name: String, _ build: Build, _ tensors: [Tensor], _ batch: Batch, _ pool: ThreadPool,
+    _ wishes: Wishes
   ) throws {
     let module = build.module
     let held = module.functions.map(\.name)
     let forward = ["logits", "loss"].first(where: held.contains)
-    tasks = wanted.filter {
+    tasks = wishes.tasks.filter {
       $0 == .forward ? forward != nil : held.contains("gradients") || held.contains("loss")
     }
     guard !tasks.isEmpty else {
@@ -52,88 +72,100 @@ final class BenchSubject {
           + "@logits or @loss")
     }
     let trains = tasks.contains(.train)
-    self.mode = mode
     self.forward = forward ?? "gradients"
+    self.tensors = wishes.sharesMemory ? tensors : nil
     let names = (tasks.contains(.forward) ? [self.forward] : []) + (trains ? ["gradients"] : [])
     try check(batch, for: build.functions(names), of: module)
     model = try build.model(names, trains: trains, pool: pool)
     try model.load(tensors)
     model.setInputs(batch)
-    try build.clock.measure("warm up \(mode.rawValue)") {
-      for task in tasks { try run(task) }
+    try build.clock.measure("warm up \(name)") {
+      for task in tasks { _ = try run(task) }
     }
-    if profiles { profile = KernelProfile() }
+    if wishes.profiles { profile = KernelProfile() }
+    leave()
   }
 
   /// Matrix arithmetic of one run.
   func flops(_ task: BenchTask) -> Double {
-    let entry = model.plan.entry(task == .train ? "gradients" : forward)
-    return entry?.calls.reduce(0) { $0 + $1.flops } ?? 0
+    calls(task).reduce(0) { $0 + $1.flops }
   }
 
-  /// Returns the seconds that one run takes, as the mean of runs that take a third of a second together.
-  func measure(_ task: BenchTask) throws -> Double {
-    let start = ContinuousClock.now
-    var count = 0.0
-    var seconds = 0.0
-    while seconds < 0.3 {
-      try run(task)
-      count += 1
-      seconds = (ContinuousClock.now - start).seconds
+  /// Bytes that an update reads and writes.
+  var updateBytes: Double { model.plan.entry("update")?.calls.reduce(0) { $0 + $1.bytes } ?? 0 }
+
+  /// The entry of the first task that multiplies matrices.
+  var mainEntry: String { tasks.first == .train ? "gradients" : forward }
+
+  /// Returns how many kernels a run executes, the optimizer's among them, and how many of them wait for
+  /// the size of a segment.
+  func census(_ task: BenchTask) -> (kernels: Int, syncs: Int) {
+    let updates = task == .train ? model.plan.entry("update")?.calls.count ?? 0 : 0
+    let syncs = calls(task).filter { if case .sync = $0.kernel { true } else { false } }
+    return (calls(task).count + updates, syncs.count)
+  }
+
+  private func calls(_ task: BenchTask) -> [KernelCall] {
+    model.plan.entry(task == .train ? "gradients" : forward)?.calls ?? []
+  }
+
+  // MARK: Turns
+
+  /// Begins a turn with `batch`.
+  func enter(_ batch: Batch) throws {
+    if let tensors {
+      try CannotRun.unless { try model.reserveMemory() }
+      try model.load(tensors)
+      step = 0
     }
-    return seconds / count
+    model.setInputs(batch)
+  }
+
+  /// Ends a turn.
+  func leave() { if tensors != nil { model.releaseMemory() } }
+
+  /// Returns the time that one run takes, as the mean of runs that take a third of a second together.
+  func measure(_ task: BenchTask) throws -> BenchTimes {
+    var sum = BenchTimes()
+    var count = 0.0
+    while sum.all < 0.3 {
+      let times = try run(task)
+      sum.all += times.all
+      sum.gradients += times.gradients
+      sum.update += times.update
+      count += 1
+    }
+    return BenchTimes(
+      all: sum.all / count, gradients: sum.gradients / count, update: sum.update / count)
+  }
+
+  private func run(_ task: BenchTask) throws -> BenchTimes {
+    var times = BenchTimes()
+    guard task == .train else {
+      times.all = seconds { model.run(forward) }
+      noteProfile()
+      return times
+    }
+    times.gradients = seconds { model.run("gradients") }
+    noteProfile()
+    step += 1
+    var isRefused = false
+    times.update = seconds { isRefused = model.update(AdamW(rate: 1e-4), step: step).isRefused }
+    noteProfile()
+    guard !isRefused else {
+      throw Diagnostic("step \(step): the gradients of random tokens are not finite")
+    }
+    times.all = times.gradients + times.update
+    return times
   }
 
   private func noteProfile() {
     if let timeline = model.timeline { profile?.add(timeline) }
   }
 
-  private func run(_ task: BenchTask) throws {
-    model.run(task == .train ? "gradients" : forward)
-    noteProfile()
-    guard task == .train else { return }
-    step += 1
-    defer { noteProfile() }
-    if model.update(AdamW(rate: 1e-4), step: step).isRefused {
-      throw Diagnostic("step \(step): the gradients of random tokens are not finite")
-    }
-  }
-}
-
-/// Measures the arithmetic peak of the machine.
-final class PeakMeter {
-  private let model: CompiledModel
-  private let flops: Double
-
-  /// Compiles the loop.
-  init(_ options: CompileOptions, _ pool: ThreadPool) throws {
-    (model, flops) = try CannotRun.unless {
-      let probe = try PeakProbe(target: options.target, precision: options.precision)
-      let model = try CompiledModel(
-        plan: probe.plan, objects: [probe.object], scratchBytes: probe.scratchBytes, pool: pool)
-      return (model, probe.flops * Double(pool.threads))
-    }
-    _ = measure()
-  }
-
-  /// Returns floating-point operations a second, all threads together, over as long a time as steps are
-  /// measured: a CPU is faster in the first moments after a rest.
-  func measure() -> Double {
+  private func seconds(_ body: () -> Void) -> Double {
     let start = ContinuousClock.now
-    var count = 0.0
-    var seconds = 0.0
-    while seconds < 0.3 {
-      model.run("peak")
-      count += 1
-      seconds = (ContinuousClock.now - start).seconds
-    }
-    return count * flops / seconds
+    body()
+    return (ContinuousClock.now - start).seconds
   }
-}
-
-/// Returns the middle of `values`, which are not empty.
-func median(_ values: [Double]) -> Double {
-  let sorted = values.sorted()
-  let middle = sorted.count / 2
-  return sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
 }

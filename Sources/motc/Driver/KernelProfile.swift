@@ -4,7 +4,7 @@ import Runtime
 /// Where the time of runs goes, kernel by kernel.
 struct KernelProfile {
   /// One call of an entry in many runs.
-  private struct Row {
+  fileprivate struct Row {
     let call: KernelCall
     /// Seconds of work and of waiting for other threads before it, as means over threads, by run.
     var work: [Double] = []
@@ -12,18 +12,23 @@ struct KernelProfile {
   }
 
   /// Calls of one kind: the same kernel by name, arithmetic and memory.
-  private struct Group {
+  struct Group {
+    /// The kernel's name.
     let kernel: String
-    var calls = 0
-    var seconds = 0.0
-    var least = 0.0
-    var waiting = 0.0
-    var flops = 0.0
-    var bytes = 0.0
+    /// How many calls a run has.
+    private(set) var calls = 0
+    /// Seconds of work in a run, all calls together.
+    private(set) var seconds = 0.0
+    fileprivate var least = 0.0
+    fileprivate var waiting = 0.0
+    /// Matrix arithmetic of all calls.
+    private(set) var flops = 0.0
+    /// Bytes of the buffers of all calls.
+    private(set) var bytes = 0.0
 
-    init(_ kernel: String) { self.kernel = kernel }
+    fileprivate init(_ kernel: String) { self.kernel = kernel }
 
-    mutating func add(_ row: Row) {
+    fileprivate mutating func add(_ row: Row) {
       calls += 1
       seconds += median(row.work)
       least += row.work.min() ?? 0
@@ -51,21 +56,25 @@ struct KernelProfile {
     self.rows[entry.name] = rows
   }
 
+  /// Returns the kernels of `entry`, heaviest first.
+  func groups(of entry: String) -> [Group] {
+    var groups: [String: Group] = [:]
+    for row in rows[entry] ?? [] {
+      let name = row.call.kernel.name
+      groups["\(name) \(row.call.flops) \(row.call.bytes)", default: Group(name)].add(row)
+    }
+    return groups.sorted { ($1.value.seconds, $0.key) < ($0.value.seconds, $1.key) }.map(\.value)
+  }
+
   /// Kernels by entry, heaviest first: medians of all runs, and of each call the least.
   var text: String {
     var lines = [
       ["entry", "kernel", "calls", "ms", "least ms", "waits ms", "GFLOP/s", "at best", "GB/s"]
     ]
     for (entry, rows) in rows.sorted(by: { $0.key < $1.key }) {
-      var groups: [String: Group] = [:]
       var total = Group("all")
-      for row in rows {
-        let name = row.call.kernel.name
-        groups["\(name) \(row.call.flops) \(row.call.bytes)", default: Group(name)].add(row)
-        total.add(row)
-      }
-      let order = groups.sorted { ($1.value.seconds, $0.key) < ($0.value.seconds, $1.key) }
-      for group in order.map(\.value) + [total] { lines.append(line(entry, group)) }
+      for row in rows { total.add(row) }
+      for group in groups(of: entry) + [total] { lines.append(line(entry, group)) }
     }
     return table(lines, right: [2, 3, 4, 5, 6, 7, 8])
   }

@@ -1,0 +1,76 @@
+import Lowering
+import MoTIR
+import Runtime
+
+/// What the cases of a benchmark are made of.
+struct BenchMaker {
+  /// How models are compiled.
+  let compile: CompileArguments
+  /// Whether Linux's perf is told the names of kernels.
+  let perfMap: Bool
+  /// Who executes.
+  let pool: ThreadPool
+  /// Measures the stages.
+  let clock: StageClock
+  /// What to measure.
+  let tasks: [BenchTask]
+
+  /// Returns a case for each mode, mix and module: in each mode all are compared with the first mix of
+  /// the first module.
+  func comparison(
+    _ modules: [Module], modes: [BenchMode], mixes: [TokenMix], profiles: Bool
+  ) throws -> [BenchCase] {
+    var cases: [BenchCase] = []
+    var bases: [BenchMode: Int] = [:]
+    for (index, module) in modules.enumerated() {
+      let tensors = try tensors(of: module)
+      let batches = try mixes.map { try $0.batch(for: module) }
+      for mode in modes {
+        let mode = (case: mode, options: try compile.optionsToRun(fuse: mode.fusion))
+        let subject = try self.subject(
+          "\(mode.case)", module, mode.options, tensors, batches[0],
+          .init(tasks: tasks, profiles: profiles, sharesMemory: false))
+        for (number, batch) in batches.enumerated() {
+          let more =
+            (index > 0 ? [module.name] : []) + (number > 0 ? [mixes[number].text] : [])
+          cases.append(
+            BenchCase(
+              name: ([mode.case.rawValue] + more).joined(separator: " "), subject: subject,
+              batch: batch, base: bases[mode.case]))
+          bases[mode.case] = bases[mode.case] ?? cases.count - 1
+        }
+      }
+    }
+    return cases
+  }
+
+  /// Returns a case for each stage of an ablation: nothing, then one more of what can be left out.
+  ///
+  /// - Parameter profiles: whether someone wants to know where the time of the last stage goes.
+  func ablation(_ module: Module, mix: TokenMix, profiles: Bool) throws -> [BenchCase] {
+    let switches = Switch.ablation.filter { !compile.disabledNames.contains($0.name) }
+    let tensors = try tensors(of: module)
+    let batch = try mix.batch(for: module)
+    return try (0...switches.count).map { count in
+      let name = count == 0 ? BenchMode.unfused.rawValue : switches[count - 1].name
+      let options = try compile.optionsToRun(fuse: .all, without: Array(switches[count...]))
+      let isLast = count == switches.count
+      let subject = try subject(
+        name, module, options, tensors, batch,
+        .init(tasks: tasks, profiles: profiles && isLast, sharesMemory: true))
+      return BenchCase(name: name, subject: subject, batch: batch, base: nil)
+    }
+  }
+
+  private func tensors(of module: Module) throws -> [Tensor] {
+    try clock.measure("initialize") { try initialTensors(of: module, seed: 0) }
+  }
+
+  private func subject(
+    _ name: String, _ module: Module, _ options: CompileOptions, _ tensors: [Tensor],
+    _ batch: Batch, _ wishes: BenchSubject.Wishes
+  ) throws -> BenchSubject {
+    let build = Build(module, options, clock: clock, perfMap: perfMap)
+    return try BenchSubject(name, build, tensors, batch, pool, wishes)
+  }
+}
