@@ -152,6 +152,17 @@ struct BlockLayout {
     return value.store?.access == .identity && value.width.isMultiple(of: tile.columns)
   }
 
+  /// `true` iff the value's rows go to memory past the caches: nobody in this kernel reads them from there, and
+  /// the next kernel begins when far more has been written than caches hold.
+  func isStreamed(_ value: Int) -> Bool { isLarge(value) && homes[value] != .stored }
+
+  /// `true` iff all rows of the value are 4 MiB or more, in whole cache lines.
+  private func isLarge(_ value: Int) -> Bool {
+    let width = program.values[value].width
+    return program.values[value].store != nil && width.isMultiple(of: 16)
+      && 4 * program.rows * width >= 4 << 20
+  }
+
   // MARK: Homes
 
   private mutating func chooseHomes() {

@@ -82,7 +82,11 @@ extension BlockEmitter {
   func writeStore(_ value: Int, _ column: IRValue, _ lanes: IRValue, _ active: Int) {
     guard let row, let store = program.values[value].store else { return }
     let index = store.access == .identity ? row.index : routed(row)
-    code.store(lanes, code.at(storedRow(value, index), column), active)
+    let address = code.at(storedRow(value, index), column)
+    guard layout.isStreamed(value), active == code.lanes else {
+      return code.store(lanes, address, active)
+    }
+    ir.stream(lanes, address)
   }
 
   /// Writes lanes of `value` as an operand of a matmul, rounded to its precision.
