@@ -166,6 +166,12 @@ import Testing
           steps: $0.steps)
       }
     },
+    Corruption("a source laid out", "and no row of a step") {
+      try $0.changeBlock { program in
+        let source = try #require(program.values.firstIndex { $0.source != .step })
+        program.values[source].outer = .init(argument: 0, side: .left)
+      }
+    },
     Corruption("a store over another one", "is written twice") {
       try $0.changeBlock { program in
         let stored = program.values.indices.filter { program.values[$0].store != nil }
@@ -197,13 +203,13 @@ extension KernelPlan {
   }
 
   /// Changes the first block program with a plan, a matmul and two stores.
-  fileprivate mutating func changeBlock(_ change: (inout BlockProgram) -> Void) throws {
+  fileprivate mutating func changeBlock(_ change: (inout BlockProgram) throws -> Void) throws {
     for (index, call) in entries[0].calls.enumerated() {
       guard case .block(var program) = call.kernel, program.plan != nil,
         program.steps.contains(where: { $0.op.traits.contains(.matmul) }),
         program.values.count(where: { $0.store != nil }) >= 2
       else { continue }
-      change(&program)
+      try change(&program)
       entries[0].calls[index] = KernelCall(
         kernel: .block(program), arguments: call.arguments, waits: call.waits, flops: call.flops,
         bytes: call.bytes, nodes: call.nodes)

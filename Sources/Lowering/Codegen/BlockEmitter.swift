@@ -63,10 +63,6 @@ final class BlockEmitter {
         sumAddress(value, inBlock: ir.int(0)),
         bytes: ir.mul(grains, ir.int(4 * program.values[value].width)))
     }
-    for value in layout.operands.keys.sorted() where code.plan.precision == .bf16 {
-      ir.clear(
-        operandAddress(value), bytes: ir.int(4 * program.blockRows * layout.operandStride(value)))
-    }
     for stage in layout.stages {
       switch stage {
       case .matmul(let step, let behind): emitMatmul(program.steps[step], behind: behind)

@@ -25,6 +25,8 @@ struct BlockLayout {
     case operand(Int)
     /// Write the value to its store.
     case keep(Int)
+    /// Lay the value out for outer products: after the rows, for all of them together.
+    case layOut(Int)
   }
 
   /// A stage: all rows of the block pass it before the next begins.
@@ -45,6 +47,8 @@ struct BlockLayout {
   private let program: BlockProgram
   private let tile: TileShape
   private let precision: Precision
+  /// Scratch memory that was asked for, and the stages from the first to the last that use it.
+  private var requests: [(stages: ClosedRange<Int>, bytes: Int)] = []
 
   init(_ program: BlockProgram, tile: TileShape, precision: Precision) {
     self.program = program
@@ -54,6 +58,7 @@ struct BlockLayout {
     cutStages()
     cutStrips()
     chooseHomes()
+    placeRequests()
   }
 
   /// Returns how far apart rows of a matmul operand are, in 32-bit units.
@@ -80,19 +85,24 @@ struct BlockLayout {
     }
     for (index, step) in program.steps.enumerated() {
       guard step.op.traits.contains(.matmul) else {
-        items.append(.step(index))
+        items += [.step(index)] + layOuts(step)
         continue
       }
       for value in matmulRows(step) where !readsInPlace(value) && operands[value] == nil {
-        operands[value] = reserve(4 * program.blockRows * operandStride(value))
+        operands[value] = 0
         items.append(.operand(value))
       }
       if !items.isEmpty { stages.append(.rows(items)) }
       stages.append(.matmul(step: index, behind: []))
       items = step.results.filter { program.values[$0].store != nil && !writesDirectly($0) }
         .map { .keep($0) }
+      items += layOuts(step)
     }
     if !items.isEmpty { stages.append(.rows(items)) }
+  }
+
+  private func layOuts(_ step: BlockProgram.Step) -> [Item] {
+    step.results.filter { program.values[$0].outer != nil }.map { .layOut($0) }
   }
 
   /// Takes what the stages behind matmuls do column by column, from their beginnings, to the matmuls.
@@ -125,14 +135,15 @@ struct BlockLayout {
   /// Returns the width of an item's column loop, or `nil` if it is no such loop.
   func columnWidth(_ item: Item) -> Int? {
     switch item {
-    case .operand(let value), .keep(let value): return program.values[value].width
+    case .operand(let value), .keep(let value), .layOut(let value):
+      return program.values[value].width
     case .step(let number):
       let step = program.steps[number]
       switch step.op {
-      case .unary, .binary, .channelMultiply, .channelAdd, .scatter, .embed, .columnSum:
+      case .unary, .binary, .channelMultiply, .channelAdd, .gather, .scatter, .embed, .columnSum:
         return program.values[step.results[0]].width
       case .norm, .normGradient, .rotary, .rowSum, .crossEntropy, .crossEntropyGradient: return nil
-      case .input, .parameter, .constant, .route, .sync, .gather, .linear, .linearInputGradient,
+      case .input, .parameter, .constant, .route, .sync, .linear, .linearInputGradient,
         .linearWeightGradient, .attention, .attentionGradient, .sum, .embedGradient, .tokenWeights,
         .headLoss, .headLossGradient:
         preconditionFailure("\(step.op.mnemonic) is no row step")
@@ -173,53 +184,81 @@ struct BlockLayout {
       }
     }
     var crosses: Set<Int> = []
-    var isRead: Set<Int> = []
+    var lastRead: [Int: Int] = [:]
     for (number, stage) in stages.enumerated() {
       for value in reads(of: stage) {
-        isRead.insert(value)
+        lastRead[value] = number
         if producer[value] != number { crosses.insert(value) }
       }
       for value in operands(of: stage) {
-        isRead.insert(value)
+        lastRead[value] = number
         crosses.insert(value)
+      }
+      // What is laid out after all rows is needed for as long.
+      if case .rows(let items) = stage {
+        for case .layOut(let value) in items { crosses.insert(value) }
       }
     }
     for (number, stage) in stages.enumerated() {
       for step in steps(of: stage) {
         for result in program.steps[step].results {
-          home(result, of: step, stage: number, crosses: crosses, isRead: isRead)
+          let last = lastRead[result].map { max(number, $0) }
+          home(result, of: step, stage: number, last: last, crosses: crosses.contains(result))
         }
       }
     }
+    for value in operands.keys.sorted() {
+      let users = stages.indices.filter { uses(value, asOperandIn: stages[$0]) }
+      guard let first = users.first, let last = users.last else { continue }
+      operands[value] = reserve(4 * program.blockRows * operandStride(value), first...last)
+    }
+  }
+
+  /// `true` iff the stage copies the value for a matmul, or multiplies the copy.
+  private func uses(_ value: Int, asOperandIn stage: Stage) -> Bool {
+    guard !items(of: stage).contains(.operand(value)) else { return true }
+    guard case .matmul(let step, _) = stage else { return false }
+    return matmulRows(program.steps[step]).contains(value)
   }
 
   private mutating func home(
-    _ value: Int, of step: Int, stage: Int, crosses: Set<Int>, isRead: Set<Int>
+    _ value: Int, of step: Int, stage: Int, last: Int?, crosses: Bool
   ) {
     let width = program.values[value].width
+    let life = stage...(last ?? stage)
     if case .columnSum = program.steps[step].op {
       sums.insert(value)
       return
     }
     if case .matmul(step, let behind) = stages[stage] {
-      homes[value] = matmulHome(value, isPassing: !behind.isEmpty && !crosses.contains(value))
-    } else if crosses.contains(value) {
+      homes[value] = matmulHome(value, life, isPassing: !behind.isEmpty && !crosses)
+    } else if crosses {
       if program.values[value].store?.access == .identity {
         homes[value] = .stored
       } else {
-        homes[value] = .block(reserve(4 * program.blockRows * (width + 16)), leading: width + 16)
+        homes[value] = .block(
+          reserve(4 * program.blockRows * (width + 16), life), leading: width + 16)
       }
-    } else if isRead.contains(value) {
-      homes[value] = .row(reserve(4 * width))
+    } else if case .matmul(_, let behind) = stages[stage], behind.contains(.layOut(value)) {
+      homes[value] = stripHome(life)
+    } else if last != nil {
+      homes[value] = .row(reserve(4 * width, life))
     }
   }
 
   /// Returns where a matmul writes `value`; one that only passes is read strip by strip behind it.
-  private mutating func matmulHome(_ value: Int, isPassing: Bool) -> Home {
+  private mutating func matmulHome(
+    _ value: Int, _ life: ClosedRange<Int>, isPassing: Bool
+  ) -> Home {
     guard !writesDirectly(value) else { return .stored }
-    let leading = (isPassing ? stripColumns : tile.padded(program.values[value].width)) + 16
-    let place = reserve(4 * program.blockRows * leading)
-    return isPassing ? .strip(place, leading: leading) : .block(place, leading: leading)
+    guard !isPassing else { return stripHome(life) }
+    let leading = tile.padded(program.values[value].width) + 16
+    return .block(reserve(4 * program.blockRows * leading, life), leading: leading)
+  }
+
+  private mutating func stripHome(_ life: ClosedRange<Int>) -> Home {
+    let leading = stripColumns + 16
+    return .strip(reserve(4 * program.blockRows * leading, life), leading: leading)
   }
 
   private func items(of stage: Stage) -> [Item] {
@@ -245,13 +284,32 @@ struct BlockLayout {
     items(of: stage).flatMap { item in
       switch item {
       case .step(let step): program.steps[step].operands
-      case .operand(let value), .keep(let value): [value]
+      case .operand(let value), .keep(let value), .layOut(let value): [value]
       }
     }
   }
 
-  private mutating func reserve(_ bytes: Int) -> Int {
-    defer { scratchBytes += (bytes + 63) / 64 * 64 }
-    return scratchBytes
+  // MARK: Scratch memory
+
+  /// Asks for memory that the stages of `life` use, and returns the number of the request.
+  private mutating func reserve(_ bytes: Int, _ life: ClosedRange<Int>) -> Int {
+    requests.append((life, bytes))
+    return requests.count - 1
+  }
+
+  /// Gives every request its bytes: stages that have nothing to do with each other share them, so that a block
+  /// of a long chain stays in the second cache.
+  private mutating func placeRequests() {
+    let (offsets, total) = firstFit(requests.map { (life: $0.stages, bytes: $0.bytes) })
+    scratchBytes = total
+    operands = operands.mapValues { offsets[$0] }
+    homes = homes.map { home in
+      switch home {
+      case .register, .stored: home
+      case .row(let request): .row(offsets[request])
+      case .block(let request, let leading): .block(offsets[request], leading: leading)
+      case .strip(let request, let leading): .strip(offsets[request], leading: leading)
+      }
+    }
   }
 }

@@ -5,8 +5,18 @@ internal import MoTIR
 //
 // Neighbouring items that work column by column share one loop, in which values stay in registers.
 extension BlockEmitter {
-  /// Emits a stage that does `items` for each row of the block.
+  /// Emits a stage that does `items` for each row of the block, and then lays out what is to be.
   func emitRows(_ items: [BlockLayout.Item]) {
+    var inRows: [BlockLayout.Item] = []
+    var laidOut: [Int] = []
+    for item in items {
+      if case .layOut(let value) = item { laidOut.append(value) } else { inRows.append(item) }
+    }
+    if !inRows.isEmpty { emitLoop(inRows) }
+    for value in laidOut { layOut(value) }
+  }
+
+  private func emitLoop(_ items: [BlockLayout.Item]) {
     let groups = columnGroups(items)
     ir.loop(from: ir.int(0), to: block.count) { inBlock in
       let index = ir.add(block.first, inBlock)
@@ -57,7 +67,7 @@ extension BlockEmitter {
     items.flatMap { item in
       switch item {
       case .step(let step): program.steps[step].operands + program.steps[step].results
-      case .operand(let value), .keep(let value): [value]
+      case .operand(let value), .keep(let value), .layOut(let value): [value]
       }
     }
   }
@@ -102,7 +112,7 @@ extension BlockEmitter {
     items.flatMap { item in
       switch item {
       case .step(let step): program.steps[step].operands
-      case .operand(let value), .keep(let value): [value]
+      case .operand(let value), .keep(let value), .layOut(let value): [value]
       }
     }
   }
@@ -143,6 +153,7 @@ extension BlockEmitter {
     switch item {
     case .operand(let value): writeOperand(value, column, active)
     case .keep(let value): writeStore(value, column, read(value, column, active), active)
+    case .layOut: break
     case .step(let number):
       let step = program.steps[number]
       if case .columnSum = step.op {
@@ -166,7 +177,7 @@ extension BlockEmitter {
   ) -> IRValue {
     let x = read(step.operands[0], column, active)
     switch step.op {
-    case .scatter: return x
+    case .gather, .scatter: return x
     case .unary(let function): return apply(function, x)
     case .binary(let function): return apply(function, x, read(step.operands[1], column, active))
     case .channelMultiply(let groups):

@@ -100,6 +100,10 @@ extension BlockEmitter {
     }
     let rounded = code.roundToBF16(lanes)
     code.store(rounded, ir.element(start, column, ir.i16), active)
+    guard !active.isMultiple(of: 2) else { return }
+    // The last column has no partner: its pair's other half must not be what was there.
+    let end = ir.add(column, ir.int(active))
+    ir.store(ir.int(0, ir.i16), ir.element(start, end, ir.i16), align: 2)
   }
 }
 

@@ -55,7 +55,7 @@ final class CodeGenerator {
     switch kernel {
     case .block(let program): BlockEmitter(self, program, frame).emit()
     case .columnSum(let shape): emitColumnSum(shape, frame)
-    case .weightGradient(let shape): emitWeightGradient(shape, frame)
+    case .weightGradient(let shape, let laidOut): emitWeightGradient(shape, laidOut, frame)
     case .attention(let shape):
       AttentionEmitter(self, shape, frame, gradient: false).emitForward()
     case .attentionGradient(let shape):

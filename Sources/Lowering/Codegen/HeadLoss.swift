@@ -208,9 +208,14 @@ extension CodeGenerator {
     ir.loop(from: ir.int(0), to: bands) { band in
       let unit = ir.mul(band, ir.int(bandUnits))
       let place = ir.add(ir.udiv(inChunk, ir.int(plan.precision.depth)), unit)
-      layOut(logits, from: unit, as: .left, into: head.gradient[4], units: units, at: place)
-      let area = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
-      layOut(x, from: unit, as: .right, into: area, units: units, at: place)
+      let base = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
+      for (rows, side, base) in [
+        (logits, OuterSide.left, head.gradient[4]), (x, .right, base),
+      ] {
+        let bytes = 4 * units * plan.tile.padded(rows.width)
+        let area = OuterArea(side: side, base: base, units: units, bytes: bytes)
+        layOut(rows, from: unit, into: area, at: place)
+      }
     }
   }
 

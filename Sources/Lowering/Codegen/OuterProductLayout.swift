@@ -1,6 +1,20 @@
 internal import LLVMKit
 internal import MoTIR
 
+/// An operand of outer products in memory, as it is laid out.
+struct OuterArea {
+  let side: OuterSide
+  /// Where channel 0 begins.
+  let base: IRValue
+  /// Units of a channel.
+  let units: Int
+  /// Its bytes, which say whether caches could hold it.
+  let bytes: Int
+
+  /// `true` iff it goes to memory past the caches.
+  var isLarge: Bool { bytes >= 4 << 20 }
+}
+
 /// Rows of f32 that are summed over, in memory.
 struct SourceRows {
   /// The address of row 0, how many columns a row has, and how many f32 lie from one row to the next.
@@ -8,11 +22,6 @@ struct SourceRows {
   let width, stride: Int
   /// The first row, and the row after the last one; what is beyond it counts as zeros.
   let start, end: IRValue
-}
-
-/// The side of an outer product on which rows stand.
-enum OuterSide {
-  case left, right
 }
 
 // The layouts in which outer products over rows (tokens) read them. A unit is one row, or a pair of rows
@@ -25,18 +34,20 @@ extension CodeGenerator {
   var bandUnits: Int { plan.precision.band / plan.precision.depth }
 
   /// Lays a band of `rows`, from its unit `first` on, out in `area`, where it begins at unit `unit`.
-  func layOut(
-    _ rows: SourceRows, from first: IRValue, as side: OuterSide, into area: IRValue, units: Int,
-    at unit: IRValue
-  ) {
-    if side == .left, usesMatrixUnit {
-      return layOutChannels(rows, from: first, into: area, units: units, at: unit)
+  func layOut(_ rows: SourceRows, from first: IRValue, into area: OuterArea, at unit: IRValue) {
+    if area.side == .left, usesMatrixUnit {
+      return layOutChannels(rows, from: first, into: area, at: unit)
     }
     ir.loop(from: ir.int(0), to: ir.int(bandUnits)) { number in
       let members = unitRows(rows, ir.add(first, number))
-      let place = at(area, ir.mul(ir.add(unit, number), ir.int(plan.tile.columns)))
-      interleave(members, width: rows.width, into: place, units: units)
+      let place = ir.mul(ir.add(unit, number), ir.int(plan.tile.columns))
+      interleave(members, width: rows.width, into: area, at: place)
     }
+  }
+
+  private func keep(_ value: IRValue, in area: OuterArea, at place: IRValue) {
+    let address = at(area.base, place)
+    if area.isLarge { ir.stream(value, address) } else { ir.store(value, address) }
   }
 
   /// Returns what `leftOperand` is to a product, from unit `unit` of its depth on.
@@ -91,27 +102,30 @@ extension CodeGenerator {
   // MARK: Panels
 
   /// Lays one unit out in panels; columns beyond the width are 0.
-  private func interleave(_ rows: [UnitRow], width: Int, into place: IRValue, units: Int) {
+  private func interleave(
+    _ rows: [UnitRow], width: Int, into area: OuterArea, at place: IRValue
+  ) {
     let columns = plan.tile.columns
     ir.loop(from: ir.int(0), to: ir.int(width / columns)) { panel in
-      let target = at(place, ir.mul(panel, ir.int(units * columns)))
-      interleavePanel(rows, from: ir.mul(panel, ir.int(columns)), width: columns, into: target)
+      let target = ir.add(place, ir.mul(panel, ir.int(area.units * columns)))
+      interleavePanel(
+        rows, from: ir.mul(panel, ir.int(columns)), width: columns, into: area, at: target)
     }
     guard width % columns != 0 else { return }
     let last = width / columns
     interleavePanel(
-      rows, from: ir.int(last * columns), width: width % columns,
-      into: at(place, last * units * columns))
+      rows, from: ir.int(last * columns), width: width % columns, into: area,
+      at: ir.add(place, ir.int(last * area.units * columns)))
   }
 
   private func interleavePanel(
-    _ rows: [UnitRow], from first: IRValue, width: Int, into target: IRValue
+    _ rows: [UnitRow], from first: IRValue, width: Int, into area: OuterArea, at place: IRValue
   ) {
     for column in stride(from: 0, to: plan.tile.columns, by: lanes) {
       let active = min(lanes, width - column)
       let value =
         active > 0 ? unitVector(rows, ir.add(first, ir.int(column)), active) : ir.zero(vector)
-      ir.store(value, at(target, column))
+      keep(value, in: area, at: ir.add(place, ir.int(column)))
     }
   }
 
@@ -119,14 +133,14 @@ extension CodeGenerator {
 
   /// Lays a band out as a vector of units for each channel: squares are transposed.
   private func layOutChannels(
-    _ rows: SourceRows, from first: IRValue, into area: IRValue, units: Int, at unit: IRValue
+    _ rows: SourceRows, from first: IRValue, into area: OuterArea, at unit: IRValue
   ) {
     let members = (0..<bandUnits).map { unitRows(rows, ir.add(first, ir.int($0))) }
     columns(rows.width) { column, active in
       let square = transpose(members.map { unitVector($0, column, active) })
       for offset in 0..<active {
         let channel = ir.add(column, ir.int(offset))
-        ir.store(square[offset], at(area, ir.add(ir.mul(channel, ir.int(units)), unit)))
+        keep(square[offset], in: area, at: ir.add(ir.mul(channel, ir.int(area.units)), unit))
       }
     }
   }

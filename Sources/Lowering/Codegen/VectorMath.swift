@@ -4,20 +4,22 @@ internal import LLVMKit
 extension CodeGenerator {
   /// e^x: x = n ln 2 + r with |r| ≤ ln 2 / 2, a polynomial of degree 6 for e^r, scaled by 2^n.
   ///
-  /// Relative error below 3e-7; 0 below −87.3, infinity above 88.7, NaN for NaN.
+  /// Relative error below 3e-7; 0 below −87.3, infinity above 88.73, NaN for NaN.
   func exp(_ x: IRValue) -> IRValue {
     let type = x.type
     func c(_ value: Double) -> IRValue { ir.float(value, type) }
+    if hasScaling(type) {
+      // Far above, the polynomial would be no number.
+      let within = ir.select(ir.fcompare(.greater, x, c(90)), c(90), x)
+      let whole = ir.intrinsic(
+        "llvm.roundeven", overloads: [type], [ir.fmul(within, c(1.442_695_040_888_963_4))])
+      let value = scale(exponentialOfRest(within, whole), by: whole)
+      return ir.select(ir.fcompare(.less, x, c(-87.3)), c(0), value)
+    }
     // Adding 1.5 · 2²³ leaves the rounded integer in the low bits, without a conversion that NaN traps.
     let magic = c(12_582_912)
     let shifted = ir.multiplyAdd(x, c(1.442_695_040_888_963_4), magic)
-    let whole = ir.fsub(shifted, magic)
-    var r = ir.multiplyAdd(whole, c(-0.693_145_751_953_125), x)
-    r = ir.multiplyAdd(whole, c(-1.428_606_765_330_187e-6), r)
-    var p = c(1.388_888_888_9e-3)
-    for coefficient in [8.333_333_333e-3, 4.166_666_666_7e-2, 1.666_666_666_67e-1, 0.5, 1, 1] {
-      p = ir.multiplyAdd(p, r, c(coefficient))
-    }
+    let p = exponentialOfRest(x, ir.fsub(shifted, magic))
     let integer = type.lanes == 1 ? ir.i32 : ir.vector(ir.i32, type.lanes)
     let exponent = ir.sub(ir.bitcast(shifted, integer), ir.bitcast(magic, integer))
     // 2^n in two factors, so that n = 128 and n = −126 stay finite on the way.
@@ -26,6 +28,18 @@ extension CodeGenerator {
     let value = ir.fmul(ir.fmul(p, powerOfTwo(half, type)), powerOfTwo(rest, type))
     let small = ir.select(ir.fcompare(.less, x, c(-87.3)), c(0), value)
     return ir.select(ir.fcompare(.greater, x, c(88.72)), c(.infinity), small)
+  }
+
+  /// e^(x − n ln 2), at most ½ √2 to √2.
+  private func exponentialOfRest(_ x: IRValue, _ whole: IRValue) -> IRValue {
+    func c(_ value: Double) -> IRValue { ir.float(value, x.type) }
+    var r = ir.multiplyAdd(whole, c(-0.693_145_751_953_125), x)
+    r = ir.multiplyAdd(whole, c(-1.428_606_765_330_187e-6), r)
+    var p = c(1.388_888_888_9e-3)
+    for coefficient in [8.333_333_333e-3, 4.166_666_666_7e-2, 1.666_666_666_67e-1, 0.5, 1, 1] {
+      p = ir.multiplyAdd(p, r, c(coefficient))
+    }
+    return p
   }
 
   private func powerOfTwo(_ exponent: IRValue, _ type: IRType) -> IRValue {
@@ -53,11 +67,7 @@ extension CodeGenerator {
     ] {
       p = ir.multiplyAdd(p, r, c(coefficient))
     }
-    guard !hasScaling(type) else {
-      let (all, current) = (ir.int(-1, ir.i16), ir.int(4, ir.i32))
-      return ir.intrinsic(
-        "llvm.x86.avx512.mask.scalef.ps.512", overloads: [], [p, whole, p, all, current])
-    }
+    guard !hasScaling(type) else { return scale(p, by: whole) }
     let integer = type.lanes == 1 ? ir.i32 : ir.vector(ir.i32, type.lanes)
     // Adding 1.5 · 2²³ leaves the integer in the low bits, without a conversion that NaN traps.
     let shifted = ir.bitcast(ir.fadd(whole, c(12_582_912)), integer)
@@ -68,10 +78,22 @@ extension CodeGenerator {
   /// `true` iff the target multiplies vectors of `type` by powers of two in one instruction.
   private func hasScaling(_ type: IRType) -> Bool { target.isX86 && type.lanes == 16 }
 
+  /// x · 2^exponent
+  private func scale(_ x: IRValue, by exponent: IRValue) -> IRValue {
+    let (all, current) = (ir.int(-1, ir.i16), ir.int(4, ir.i32))
+    return ir.intrinsic(
+      "llvm.x86.avx512.mask.scalef.ps.512", overloads: [], [x, exponent, x, all, current])
+  }
+
   /// 1 / (1 + e^−x)
+  ///
+  /// Relative error below 5e-7 above −87; some 1e-38 below.
   func sigmoid(_ x: IRValue) -> IRValue {
-    let one = ir.float(1, x.type)
-    return ir.fdiv(one, ir.fadd(one, exp(ir.fneg(x))))
+    let (one, most) = (ir.float(1, x.type), ir.float(88, x.type))
+    // The reciprocal takes no infinity.
+    let negative = ir.fneg(x)
+    let within = ir.select(ir.fcompare(.greater, negative, most), most, negative)
+    return quickReciprocal(ir.fadd(one, exp(within)))
   }
 
   /// tanh x = sign(x) (1 − t) / (1 + t) with t = e^(−2|x|)

@@ -3,24 +3,34 @@ internal import MoTIR
 
 // dw[N, D] = dyᵀ x, group by group: outer products over a segment's tokens.
 //
-// Both operands are first laid out as `OuterProductLayout` says; then every thread takes its share of each
-// dw's rows.
+// Operands are laid out as `OuterProductLayout` says, by the kernels that computed them or else here first; then
+// every thread takes its share of each dw's rows.
 extension CodeGenerator {
-  /// (x, dy…, workspace, dw…, plan?)
-  func emitWeightGradient(_ shape: LinearShape, _ frame: KernelFrame) {
-    let count = shape.outputs.count
-    let plan = shape.routing.map { (frame.arguments[2 + 2 * count], $0.segments) }
-    let precision = self.plan.precision
-    let units = precision.banded(shape.rows, parts: plan?.1 ?? 1) / precision.depth
-    let segments = tokenSegments(plan, rows: shape.rows)
+  /// (x, dy…, workspace?, dw…, plan?)
+  func emitWeightGradient(_ shape: LinearShape, _ laidOut: Set<Int>, _ frame: KernelFrame) {
     let widths = [shape.input] + shape.outputs
-    var areas: [IRValue] = []
-    var offset = 0
-    for width in widths {
-      areas.append(at(frame.arguments[1 + count], offset))
-      offset += self.plan.tile.padded(width) * units
+    let hasWorkspace = laidOut.count < widths.count
+    let results = widths.count + (hasWorkspace ? 1 : 0)
+    let plan = shape.routing.map {
+      (frame.arguments[results + shape.outputs.count], $0.segments)
     }
+    let precision = self.plan.precision
+    let parts = plan?.1 ?? 1
+    let units = precision.banded(shape.rows, parts: parts) / precision.depth
+    let segments = tokenSegments(plan, rows: shape.rows)
+    var areas: [OuterArea] = []
+    var offset = 0
     for (index, width) in widths.enumerated() {
+      let padded = self.plan.tile.padded(width)
+      let isLaidOut = laidOut.contains(index)
+      let base =
+        isLaidOut ? frame.arguments[index] : at(frame.arguments[widths.count], offset)
+      if !isLaidOut { offset += padded * units }
+      let bytes = precision.outerBytes(rows: shape.rows, width: padded, parts: parts)
+      areas.append(
+        OuterArea(side: index == 0 ? .right : .left, base: base, units: units, bytes: bytes))
+    }
+    for (index, width) in widths.enumerated() where !laidOut.contains(index) {
       for segment in segments {
         let rows = SourceRows(
           base: frame.arguments[index], width: width, stride: width, start: segment.start,
@@ -28,20 +38,18 @@ extension CodeGenerator {
         let (from, to) = share(ir.udiv(segment.units, ir.int(bandUnits)), frame)
         ir.loop(from: from, to: to) { band in
           let unit = ir.mul(band, ir.int(bandUnits))
-          layOut(
-            rows, from: unit, as: index == 0 ? .right : .left, into: areas[index], units: units,
-            at: ir.add(segment.firstUnit, unit))
+          layOut(rows, from: unit, into: areas[index], at: ir.add(segment.firstUnit, unit))
         }
       }
     }
-    barrier(frame.control, frame.threads)
+    if hasWorkspace { barrier(frame.control, frame.threads) }
     for (index, width) in shape.outputs.enumerated() {
       for (number, segment) in segments.enumerated() {
         let groups = shape.routing?.groups.ofSegment ?? [0]
-        let dw = at(frame.arguments[2 + count + index], groups[number] * width * shape.input)
+        let dw = at(frame.arguments[results + index], groups[number] * width * shape.input)
         outerProducts(
-          areas[1 + index], areas[0], rows: width, columns: shape.input, into: dw, units: units,
-          from: segment.firstUnit, depth: segment.units,
+          areas[1 + index].base, areas[0].base, rows: width, columns: shape.input, into: dw,
+          units: units, from: segment.firstUnit, depth: segment.units,
           accumulate: groups[..<number].contains(groups[number]), frame)
       }
     }

@@ -1,7 +1,32 @@
 internal import MoTIR
 
+/// Returns offsets, multiples of a cache line, at which memory that is needed at the same time does not overlap,
+/// and the bytes of all: first fit, in the order of first use.
+func firstFit(_ wanted: [(life: ClosedRange<Int>, bytes: Int)]) -> (offsets: [Int], total: Int) {
+  var offsets = [Int](repeating: 0, count: wanted.count)
+  var total = 0
+  var placed: [(life: ClosedRange<Int>, bytes: Range<Int>)] = []
+  let order = wanted.indices.sorted {
+    (wanted[$0].life.lowerBound, $0) < (wanted[$1].life.lowerBound, $1)
+  }
+  for index in order {
+    let (life, bytes) = wanted[index]
+    placed.removeAll { $0.life.upperBound < life.lowerBound }
+    let size = (bytes + 63) / 64 * 64
+    var offset = 0
+    for other in placed.sorted(by: { $0.bytes.lowerBound < $1.bytes.lowerBound }) {
+      if offset + size <= other.bytes.lowerBound { break }
+      offset = max(offset, other.bytes.upperBound)
+    }
+    offsets[index] = offset
+    total = max(total, offset + size)
+    placed.append((life, offset..<(offset + size)))
+  }
+  return (offsets, total)
+}
+
 /// Gives every arena buffer that `entry` uses an offset, so that buffers that live at the same time do
-/// not overlap: first fit, in the order of first use.
+/// not overlap.
 func assignArena(_ buffers: inout [Buffer], for entry: Entry) {
   var lives: [Int: ClosedRange<Int>] = [:]
   for (time, call) in entry.calls.enumerated() {
@@ -15,20 +40,9 @@ func assignArena(_ buffers: inout [Buffer], for entry: Entry) {
       lives[output.buffer.index] = life.lowerBound...entry.calls.count
     }
   }
-  var placed: [(life: ClosedRange<Int>, bytes: Range<Int>)] = []
-  for (index, life) in lives.sorted(by: {
-    ($0.value.lowerBound, $0.key) < ($1.value.lowerBound, $1.key)
-  }) {
-    placed.removeAll { $0.life.upperBound < life.lowerBound }
-    let size = (buffers[index].bytes + 63) / 64 * 64
-    var offset = 0
-    for other in placed.sorted(by: { $0.bytes.lowerBound < $1.bytes.lowerBound }) {
-      if offset + size <= other.bytes.lowerBound { break }
-      offset = max(offset, other.bytes.upperBound)
-    }
-    buffers[index].offset = offset
-    placed.append((life, offset..<(offset + size)))
-  }
+  let used = lives.sorted { $0.key < $1.key }
+  let (offsets, _) = firstFit(used.map { (life: $0.value, bytes: buffers[$0.key].bytes) })
+  for ((index, _), offset) in zip(used, offsets) { buffers[index].offset = offset }
 }
 
 /// Marks the calls that must wait for all threads: those that touch bytes which a call since the last

@@ -7,6 +7,8 @@ struct BlockAssembly {
   var arguments: [KernelArgument] = []
   var numbers: [ValueID: Int] = [:]
   var argumentOfBuffer: [BufferID: Int] = [:]
+  /// The plan whose segments blocks keep to, if there is one.
+  var plan: ValueID?
   var flops = 0.0
 
   /// Returns the argument for `buffer`, adding it or widening its access.
@@ -35,6 +37,7 @@ extension FunctionPlanner {
     var block = BlockAssembly()
     let members = Set(unit.nodes)
     let plan = unit.nodes.compactMap { graph.plan(of: graph[$0]) }.first
+    block.plan = plan
     var use: BlockProgram.PlanUse?
     if let plan, case .plan(_, let segments) = graph.type(of: plan) {
       use = .init(argument: block.argument(buffer(plan), .read), segments: segments)
@@ -84,10 +87,9 @@ extension FunctionPlanner {
       plan: plan, values: values, steps: steps)
   }
 
-  /// Returns the rows of a grain: few enough for equal shares, enough for whole register tiles.
+  /// Returns the rows of a grain: few enough for equal shares, enough for whole register tiles and bands.
   private func grain(_ rows: Int) -> Int {
-    let least = builder.plan.precision == .bf16 ? 16 : 8
-    return rows >= 1024 ? 32 : rows >= 256 ? 16 : least
+    max(builder.plan.precision.band, rows >= 1024 ? 32 : rows >= 256 ? 16 : 8)
   }
 
   // MARK: Values
@@ -125,19 +127,35 @@ extension FunctionPlanner {
     return .init(argument: block.argument(place(value), .write), access: .identity)
   }
 
+  /// Returns where `value` is to be laid out, if a weight gradient that keeps to the block's plan reads it.
+  private mutating func outerStore(
+    _ value: ValueID, to block: inout BlockAssembly
+  ) -> BlockProgram.OuterStore? {
+    guard let outer = planOuter(value, plan: block.plan) else { return nil }
+    return .init(argument: block.argument(outer.buffer, .write), side: outer.side)
+  }
+
   // MARK: Nodes
 
   private mutating func addGather(
     _ node: Node, _ members: Set<NodeID>, to block: inout BlockAssembly
   ) {
     let source = block.argument(buffer(node.operands[0]), .read)
-    let type = graph.type(of: node.operands[0])
-    let number = block.add(
-      .init(
-        width: shape(node.operands[0]).width, element: type.element ?? .f32,
-        source: .rows(argument: source, .routed), store: store(node.results[0], members, to: &block)
-      ))
-    block.numbers[node.results[0]] = number
+    let value = node.results[0]
+    let (width, element) = (shape(value).width, graph.type(of: value).element ?? .f32)
+    let outer = outerStore(value, to: &block)
+    let store = store(value, members, to: &block)
+    let rows = BlockProgram.Source.rows(argument: source, .routed)
+    guard let outer else {
+      block.numbers[value] = block.add(
+        .init(width: width, element: element, source: rows, store: store))
+      return
+    }
+    let operand = block.add(.init(width: width, element: element, source: rows))
+    let result = block.add(
+      .init(width: width, element: element, source: .step, store: store, outer: outer))
+    block.steps.append(.init(op: .gather, operands: [operand], results: [result]))
+    block.numbers[value] = result
   }
 
   private mutating func addScatter(
@@ -191,9 +209,10 @@ extension FunctionPlanner {
   ) {
     let operands = stepOperands(node, to: &block)
     let results = node.results.map { value in
+      let outer = outerStore(value, to: &block)
       let store = store(value, members, to: &block)
       let number = block.add(
-        .init(width: shape(value).width, element: .f32, source: .step, store: store))
+        .init(width: shape(value).width, element: .f32, source: .step, store: store, outer: outer))
       block.numbers[value] = number
       return number
     }

@@ -13,6 +13,8 @@ struct FunctionPlanner {
   var inputs: [Binding] = []
   /// Where each value that leaves its kernel is kept.
   var storage: [ValueID: BufferID] = [:]
+  /// Values that their kernels lay out for weight gradients.
+  var outers: [ValueID: OuterOperand] = [:]
 
   init(graph: Graph, module: Module, builder: PlanBuilder) {
     self.graph = graph
@@ -88,9 +90,10 @@ struct FunctionPlanner {
     return builder.addTemporary(bytes: type.bytes, label: "%\(value.index) : \(type)")
   }
 
-  /// `true` iff a kernel other than the one of `nodes` reads `value`, or the caller does.
+  /// `true` iff a kernel other than the one of `nodes` reads rows of `value`, or the caller does.
   func leaves(_ value: ValueID, _ nodes: Set<NodeID>) -> Bool {
-    outputs.contains(value) || users[value.index].contains { !nodes.contains($0) }
+    outputs.contains(value)
+      || users[value.index].contains { !nodes.contains($0) && outer(value, for: $0) == nil }
   }
 
   /// Appends a call.

@@ -48,20 +48,26 @@ extension FunctionPlanner {
     let linear = LinearShape(
       rows: rows, input: input, outputs: data.dropFirst().map { shape($0).width },
       routing: routing(node))
-    let reads = data.map { KernelArgument.buffer(matmulOperand($0), .read) }
     let writes = node.results.map { KernelArgument.buffer(place($0), .write) }
     if builder.plan.backend == .blas {
+      let reads = data.map { KernelArgument.buffer(matmulOperand($0), .read) }
       return call(
         .blasWeightGradient(linear), reads + writes + planArgument(node), flops: flops(linear),
         nodes: [definition(node)])
     }
-    let workspace = builder.addTemporary(
-      bytes: linear.workspaceBytes(tile: builder.plan.tile, precision: builder.plan.precision),
-      label: "interleaved operands")
+    let outers = data.map { outer($0, for: definition(node)) }
+    let laidOut = Set(outers.indices.filter { outers[$0] != nil })
+    let reads = zip(data, outers).map { value, outer in
+      KernelArgument.buffer(outer?.buffer ?? buffer(value), .read)
+    }
+    let bytes = linear.workspaceBytes(
+      tile: builder.plan.tile, precision: builder.plan.precision, laidOut: laidOut)
+    let workspace =
+      bytes > 0 ? [builder.addTemporary(bytes: bytes, label: "operands laid out")] : []
     call(
-      .weightGradient(linear),
-      reads + [.buffer(workspace, .write)] + writes + planArgument(node), flops: flops(linear),
-      nodes: [definition(node)])
+      .weightGradient(linear, laidOut: laidOut),
+      reads + workspace.map { .buffer($0, .write) } + writes + planArgument(node),
+      flops: flops(linear), nodes: [definition(node)])
   }
 
   /// Attention, or its gradient.

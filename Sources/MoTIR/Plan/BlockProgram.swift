@@ -42,6 +42,20 @@ public struct BlockProgram: Hashable, Sendable {
     }
   }
 
+  /// Where a value is laid out for the outer products of weight gradients, instead of or beside rows.
+  public struct OuterStore: Hashable, Sendable {
+    /// The buffer's argument.
+    public let argument: Int
+    /// The side on which the products read it.
+    public let side: OuterSide
+
+    /// Creates a place.
+    public init(argument: Int, side: OuterSide) {
+      self.argument = argument
+      self.side = side
+    }
+  }
+
   /// A value of the program.
   public struct Value: Hashable, Sendable {
     /// Elements in a row; for a weight: in one group's array.
@@ -50,15 +64,21 @@ public struct BlockProgram: Hashable, Sendable {
     public let element: ElementType
     /// Where it comes from.
     public let source: Source
-    /// Where it is kept, if a later kernel reads it.
+    /// Where it is kept, if a later kernel reads its rows.
     public var store: Store?
+    /// Where it is laid out, if a weight gradient reads it; a step's result only.
+    public var outer: OuterStore?
 
     /// Creates a value.
-    public init(width: Int, element: ElementType, source: Source, store: Store? = nil) {
+    public init(
+      width: Int, element: ElementType, source: Source, store: Store? = nil,
+      outer: OuterStore? = nil
+    ) {
       self.width = width
       self.element = element
       self.source = source
       self.store = store
+      self.outer = outer
     }
   }
 

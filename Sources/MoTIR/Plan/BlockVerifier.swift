@@ -5,7 +5,8 @@
 // 3. Weights are where ops take weights, and nowhere else.
 // 4. There is a plan, with a segment for each of an op's, if an op is routed or a row access is.
 // 5. Every argument is used, and one that is written is written once and not read.
-// 6. Steps are row by row ops or matmuls, and type as the ops do in a graph.
+// 6. What is laid out for outer products is a step's result, and no sum over rows.
+// 7. Steps are row by row ops or matmuls, and type as the ops do in a graph.
 
 extension BlockProgram {
   /// What is wrong with the program; nothing if it is sound.
@@ -41,6 +42,9 @@ extension BlockProgram {
         if case .columnSum = step.op { sums.insert(value) }
       }
     }
+    found += values.indices.filter { values[$0].outer != nil }
+      .filter { values[$0].source != .step || sums.contains($0) }
+      .map { "%\($0) is laid out, and no row of a step" }
     found += isDefined.indices.filter { !isDefined[$0] }.map { "nothing computes %\($0)" }
     return found
   }
@@ -70,8 +74,9 @@ extension BlockProgram {
         reads.insert(argument)
       case .constant, .step: break
       }
-      if let store = value.store, !writes.insert(store.argument).inserted {
-        found.append("a\(store.argument) is written twice")
+      for argument in [value.store?.argument, value.outer?.argument].compactMap({ $0 })
+      where !writes.insert(argument).inserted {
+        found.append("a\(argument) is written twice")
       }
     }
     found += writes.intersection(reads).sorted().map { "a\($0) is read and written" }
@@ -92,9 +97,11 @@ extension BlockProgram {
         return ["%\(operand) is \(isWeight ? "a" : "no") weight for \(step.op.mnemonic)"]
       }
     }
-    if case .scatter = step.op {
+    if step.op == .scatter || step.op == .gather {
       let fits = step.operands.count == 1 && step.results.count == 1
-      return fits ? widthViolations(step, [values[step.operands[0]].width]) : ["a scatter of rows"]
+      return fits
+        ? widthViolations(step, [values[step.operands[0]].width])
+        : ["a \(step.op.mnemonic) of \(step.operands.count) rows"]
     }
     do {
       let types = try step.op.resultTypes(operandTypes(of: step))
@@ -167,9 +174,9 @@ extension Op {
     switch self {
     case .linear, .linearInputGradient, .norm, .normGradient, .channelMultiply, .channelAdd,
       .columnSum, .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient,
-      .scatter:
+      .gather, .scatter:
       true
-    case .input, .parameter, .constant, .route, .sync, .gather, .linearWeightGradient, .attention,
+    case .input, .parameter, .constant, .route, .sync, .linearWeightGradient, .attention,
       .attentionGradient, .sum, .embedGradient, .tokenWeights, .headLoss, .headLossGradient:
       false
     }

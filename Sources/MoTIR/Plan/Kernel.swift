@@ -6,8 +6,9 @@ public enum Kernel: Hashable, Sendable {
   case block(BlockProgram)
   /// (partials, out, plan?): adds up the partial column sums of a block program's blocks.
   case columnSum(ColumnSumShape)
-  /// (x, dy…, workspace, dw…, plan?)
-  case weightGradient(LinearShape)
+  /// (x, dy…, workspace?, dw…, plan?): of x (0) and dy (1…) the ones in `laidOut` come laid out; the workspace
+  /// is for the others.
+  case weightGradient(LinearShape, laidOut: Set<Int>)
   /// (q, k, v, o, lse, documents?, segments?)
   case attention(AttentionShape)
   /// (q, k, v, o, lse, do, dq, dk, dv, documents?, segments?)

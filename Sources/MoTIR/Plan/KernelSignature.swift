@@ -44,9 +44,10 @@ extension Kernel {
     func count(_ factors: Int...) -> Int { boundedProduct(factors) }
     func number(_ index: Int) -> Int { index < numbers.count ? max(0, numbers[index]) : 0 }
     switch self {
-    case .block(let program): return program.parameters(precision: plan.precision)
+    case .block(let program): return program.parameters(in: plan)
     case .columnSum(let shape): return shape.parameters
-    case .weightGradient(let shape): return shape.parameters(in: plan)
+    case .weightGradient(let shape, let laidOut):
+      return shape.parameters(in: plan, laidOut: laidOut)
     case .attention(let shape): return shape.parameters(gradient: false)
     case .attentionGradient(let shape): return shape.parameters(gradient: true)
     case .embedGradient(let rows, let vocabulary, let width):
@@ -153,11 +154,12 @@ extension ColumnSumShape {
 }
 
 extension LinearShape {
-  /// The bytes in which x and all dy are laid out for outer products.
-  package func workspaceBytes(tile: TileShape, precision: Precision) -> Int {
-    let columns = tile.padded(input) + outputs.map(tile.padded).reduce(0, +)
-    let deep = precision.banded(rows, parts: routing?.segments ?? 1)
-    return precision.panelElements(wide: columns, deep: deep) * precision.bytes
+  /// Returns the bytes in which x and all dy are laid out for outer products, without those that come so.
+  package func workspaceBytes(tile: TileShape, precision: Precision, laidOut: Set<Int>) -> Int {
+    let widths = ([input] + outputs).enumerated().filter { !laidOut.contains($0.offset) }
+    return precision.outerBytes(
+      rows: rows, width: widths.map { tile.padded($0.element) }.reduce(0, +),
+      parts: routing?.segments ?? 1)
   }
 
   /// (x, w…, y…, plan?)
@@ -182,11 +184,18 @@ extension LinearShape {
       + routing.plan(rows: rows)
   }
 
-  /// (x, dy…, workspace, dw…, plan?)
-  fileprivate func parameters(in plan: KernelPlan) -> [KernelParameter] {
-    let workspace = workspaceBytes(tile: plan.tile, precision: plan.precision)
-    return [.reads("x", rows * input)] + numbered("dy", outputs) { .reads($0, rows * $1) }
-      + [.buffer("workspace", .write, bytes: workspace)]
+  /// (x, dy…, workspace?, dw…, plan?)
+  fileprivate func parameters(in plan: KernelPlan, laidOut: Set<Int>) -> [KernelParameter] {
+    let workspace = workspaceBytes(
+      tile: plan.tile, precision: plan.precision, laidOut: laidOut)
+    let operands = ([input] + outputs).enumerated().map { index, width -> KernelParameter in
+      let name = index == 0 ? "x" : "dy\(index)"
+      guard laidOut.contains(index) else { return .reads(name, rows * width) }
+      let bytes = plan.precision.outerBytes(
+        rows: rows, width: plan.tile.padded(width), parts: routing?.segments ?? 1)
+      return .buffer(name, .read, bytes: bytes)
+    }
+    return operands + (workspace > 0 ? [.buffer("workspace", .write, bytes: workspace)] : [])
       + numbered("dw", outputs) { .writes($0, routing.groupCount * $1 * input) }
       + routing.plan(rows: rows)
   }
@@ -267,7 +276,8 @@ extension BlockProgram {
   }
 
   /// The arguments, numbered as the program numbers them; none where it skips a number.
-  fileprivate func parameters(precision: Precision) -> [KernelParameter] {
+  fileprivate func parameters(in kernelPlan: KernelPlan) -> [KernelParameter] {
+    let precision = kernelPlan.precision
     var list: [(reads: Bool, writes: Bool, bytes: Int)] = []
     func use(_ argument: Int, writes: Bool, _ bytes: Int) {
       guard argument >= 0, argument < 1 << 16 else { return }
@@ -291,6 +301,11 @@ extension BlockProgram {
       if let store = value.store {
         let count = isColumnSum(index) ? grainCount : rows
         use(store.argument, writes: true, 4 * count * value.width)
+      }
+      if let outer = value.outer {
+        let bytes = precision.outerBytes(
+          rows: rows, width: kernelPlan.tile.padded(value.width), parts: plan?.segments ?? 1)
+        use(outer.argument, writes: true, bytes)
       }
     }
     return list.enumerated().map { index, use in

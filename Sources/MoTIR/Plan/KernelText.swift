@@ -19,8 +19,9 @@ extension Kernel {
     case .columnSum(let sum):
       "rows \(sum.rows) grain \(sum.grain) width \(sum.width) parts \(sum.parts) "
         + "segments \(sum.segments)" + (sum.groups.map { " \($0.text)" } ?? "")
-    case .weightGradient(let shape):
+    case .weightGradient(let shape, let laidOut):
       "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
+        + (laidOut.isEmpty ? "" : " laid_out \(laidOut.sorted())")
     case .blasLinear(let shape), .blasInputGradient(let shape), .blasWeightGradient(let shape):
       "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
     case .attention(let shape): shape.text(of: .attention(shape.attention))
@@ -109,9 +110,10 @@ extension BlockProgram {
 
   /// The lines that say where `results` are kept.
   private func storeLines(_ results: [Int]) -> [String] {
-    results.compactMap { index in
-      guard values.indices.contains(index), let store = values[index].store else { return nil }
-      return "  a\(store.argument)\(store.access.text) = %\(index)"
+    results.filter(values.indices.contains).flatMap { index in
+      let rows = values[index].store.map { "  a\($0.argument)\($0.access.text) = %\(index)" }
+      let outer = values[index].outer.map { "  a\($0.argument)[\($0.side)] = %\(index)" }
+      return [rows, outer].compactMap { $0 }
     }
   }
 }

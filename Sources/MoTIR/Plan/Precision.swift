@@ -20,8 +20,19 @@ extension Precision {
     (rows + (band - 1) * parts + band - 1) / band * band
   }
 
+  /// Returns the bytes in which `rows` rows of `width` columns in whole panels are laid out for outer products,
+  /// each of `parts` parts in whole bands.
+  package func outerBytes(rows: Int, width: Int, parts: Int) -> Int {
+    panelElements(wide: width, deep: banded(rows, parts: parts)) * bytes
+  }
+
   /// Returns the elements of a packed operand, `deep` rounded up to whole instructions.
   package func panelElements(wide: Int, deep: Int) -> Int {
     wide * ((deep + depth - 1) / depth * depth)
   }
+}
+
+/// The side of an outer product over rows on which an operand stands: dy on the left, x on the right.
+public enum OuterSide: String, Hashable, Sendable {
+  case left, right
 }
