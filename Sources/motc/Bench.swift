@@ -109,16 +109,19 @@ struct Bench: ParsableCommand {
     let maker = BenchMaker(
       compile: compile, perfMap: reports.perfMap, pool: pool, clock: clock, tasks: wanted)
     let profiles = kernels || svg != nil
+    let before = ProcessMemory.now
     let cases =
       ablate
       ? try maker.ablation(modules[0], mix: mixes[0], profiles: profiles)
       : try maker.comparison(modules, modes: modes, mixes: mixes, profiles: profiles)
+    // Before the meters, which have memory of their own.
+    let memory = cases.count == 1 ? cases[0].subject.memoryUse(since: before) : nil
     let meters = try MachineMeters(
       compile.optionsToRun(), pool, withMemory: wanted.contains(.train) || svg != nil)
     let measured = try BenchRounds(cases, count: rounds, meters: meters, clock: clock)
     let report = BenchReport(
       modules[0], measured, mix: mixes[0], isAblation: ablate, pool: pool,
-      precision: compile.precision)
+      precision: compile.precision, memory: memory)
     try Output(nil).write(report.text)
     if kernels { try writeProfiles(cases) }
     if reports.time { clock.report() }

@@ -68,6 +68,8 @@ struct BenchReport: Encodable {
   let overFirst: [String: [String: Double]]?
   /// The stages of an ablation.
   let ablation: [Stage]?
+  /// Where there is one case.
+  let memory: MemoryUse?
   /// The names of the cases, and whom each is compared with, in order.
   let cases: [Case]
 
@@ -82,8 +84,9 @@ struct BenchReport: Encodable {
   /// - Parameter isAblation: whether each case is a stage that follows on the one before.
   init(
     _ module: Module, _ rounds: BenchRounds, mix: TokenMix, isAblation: Bool, pool: ThreadPool,
-    precision: Precision
+    precision: Precision, memory: MemoryUse?
   ) {
+    self.memory = memory
     model = module.name
     (batch, sequence, repeats) = (module.batch, module.sequence, rounds.count)
     (self.precision, self.mix) = (precision.rawValue, mix.text)

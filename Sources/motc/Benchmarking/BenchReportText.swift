@@ -19,7 +19,13 @@ extension BenchReport {
       \(machine.cpu), \(machine.threads) threads, \(peaks.joined(separator: ", ")), \
       OpenBLAS \(machine.openblas)
 
-      """
+      """ + (memory.map { "\(text(of: $0))\n" } ?? "")
+  }
+
+  private func text(of memory: MemoryUse) -> String {
+    func mebibytes(_ bytes: Int) -> String { "\(grouped(bytes >> 20)) MiB" }
+    return "memory: \(mebibytes(memory.planned)) planned, \(mebibytes(memory.grown)) found, "
+      + "\(mebibytes(memory.most)) at most with the program and the weights it began with"
   }
 
   // MARK: Cases

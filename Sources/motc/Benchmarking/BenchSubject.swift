@@ -53,6 +53,11 @@ final class BenchSubject {
     let sharesMemory: Bool
   }
 
+  /// Returns the memory that the model takes, in a process that began to build it at `before`.
+  func memoryUse(since before: ProcessMemory?) -> MemoryUse? {
+    MemoryUse(planned: model.bytes, since: before)
+  }
+
   /// Compiles, loads and runs everything once.
   ///
   /// - Throws: `Diagnostic` if the module can do none of the tasks.
