@@ -67,10 +67,11 @@ extension CodeGenerator {
   func tokenSegments(_ plan: (IRValue, Int)?, rows: Int) -> [TokenSegment] {
     let precision = self.plan.precision
     guard let (base, segments) = plan else {
+      let bands = (rows + precision.band - 1) / precision.band
       return [
         TokenSegment(
           start: ir.int(0), end: ir.int(rows), firstUnit: ir.int(0),
-          units: ir.int(precision.banded(rows, parts: 1) / precision.depth))
+          units: ir.int(bands * bandUnits))
       ]
     }
     var next = ir.int(0)
