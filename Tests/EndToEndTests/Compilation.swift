@@ -10,8 +10,16 @@ struct Compilation: Sendable, CustomStringConvertible {
   var target = "native"
   var precision = Precision.f32
   var threads = 2
-  /// Whether memory ends at pages that nobody may touch: a kernel that passes its end is caught.
-  var isGuarded = true
+  var guarding = Guarding.regions
+
+  /// Which memory lies between pages that nobody may touch; what nobody has written holds NaNs then.
+  enum Guarding: Sendable {
+    case none
+    /// All buffers of a region together.
+    case regions
+    /// Each buffer, but parameters and what is laid out as they are if there are updates.
+    case buffers(GuardedPlan.Edge, updates: Bool)
+  }
 
   /// Everything fused.
   static let fused = Compilation()
@@ -39,13 +47,21 @@ struct Compilation: Sendable, CustomStringConvertible {
     return copy
   }
 
+  /// Returns this compilation with guards about every buffer, which touches one at `edge`.
+  func guarded(at edge: GuardedPlan.Edge, updates: Bool = false) -> Compilation {
+    var copy = self
+    copy.guarding = .buffers(edge, updates: updates)
+    return copy
+  }
+
   var description: String {
     let name =
       disabled.isEmpty
       ? "fused"
       : disabled == Self.unfused.disabled
         ? "unfused" : "without \(disabled.sorted().joined(separator: ", "))"
-    return "\(name) \(precision) \(target) ×\(threads)"
+    let edge = if case .buffers(let edge, _) = guarding { " guarded at its \(edge)" } else { "" }
+    return "\(name) \(precision) \(target) ×\(threads)\(edge)"
   }
 
   /// The compiler.
@@ -71,15 +87,26 @@ struct Compilation: Sendable, CustomStringConvertible {
 
   /// Returns the object code of `functions`.
   func build(_ functions: [Function], of module: Module) throws -> CompiledObject {
-    let plan = try plan(functions, of: module)
+    let (plan, traps) = try trapped(plan(functions, of: module))
     let emitted = try compiler().emit(plan)
     if let path = ProcessInfo.processInfo.environment["MOTC_DUMP"] {
       try emitted.text.write(
         toFile: "\(path)/\(module.name).\(disabled.count).ll", atomically: true, encoding: .utf8)
     }
     return CompiledObject(
-      plan: plan, objects: try emitted.objects(), scratchBytes: emitted.scratchBytes,
-      isGuarded: isGuarded)
+      plan: plan, objects: try emitted.objects(), scratchBytes: emitted.scratchBytes, traps: traps)
+  }
+
+  /// Returns the plan to compile, and what catches kernels that leave their memory.
+  private func trapped(_ plan: KernelPlan) throws -> (KernelPlan, MemoryTraps?) {
+    switch guarding {
+    case .none: return (plan, nil)
+    case .regions: return (plan, MemoryTraps())
+    case .buffers(let edge, let updates):
+      let guarded = GuardedPlan(plan, edge: edge, page: AlignedBuffer.page, updates: updates)
+      if let violation = guarded.plan.verify().first { throw violation }
+      return (guarded.plan, MemoryTraps(guards: guarded.guards))
+    }
   }
 
   /// Returns `functions` as a model in memory.
@@ -93,13 +120,13 @@ struct CompiledObject: Sendable {
   let plan: KernelPlan
   let objects: [[UInt8]]
   let scratchBytes: Int
-  let isGuarded: Bool
+  let traps: MemoryTraps?
 
   /// Returns a model in memory.
   func model(threads: Int) throws -> CompiledModel {
     try CompiledModel(
       plan: plan, objects: objects, scratchBytes: scratchBytes, pool: ThreadPool(threads: threads),
-      guarded: isGuarded)
+      traps: traps)
   }
 }
 

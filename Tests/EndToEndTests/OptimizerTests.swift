@@ -18,43 +18,9 @@ import Testing
     guard try TargetDescription(named: target).runsHere else { return }
     let agreement = try agreement(name)
     let build = try Compilation.fused.on(target).build(agreement.functions, of: agreement.module)
-    for clip in [1e6, 0.05] { try follow(build.model(threads: 2), agreement, clip: clip) }
-  }
-
-  /// Takes five steps beside the reference, which is handed the compiled gradients.
-  private func follow(_ model: CompiledModel, _ agreement: Agreement, clip: Double) throws {
-    var settings = ReferenceAdamW.Settings()
-    settings.clip = clip
-    var reference = ReferenceAdamW(agreement.module.parameters, settings: settings)
-    var expected = agreement.values.parameters
-    model.load(agreement.values)
-    for step in 1...5 {
-      model.run("gradients")
-      let gradients = model.parameterGradients
-      guard case .updated(let norm) = reference.update(&expected, gradients: gradients, rate: 1e-2)
-      else { throw Diagnostic("the reference refused a gradient") }
-      model.setOptimizer(settings, rate: 1e-2, step: step)
-      model.run("update")
-      #expect(!model.isRefused)
-      let found = Double(model.control.load(fromByteOffset: Control.gradientNorm, as: Float.self))
-      #expect(abs(found - norm) <= 1e-5 * norm, "the norm is \(found), not \(norm)")
+    for clip in [1e6, 0.05] {
+      try agreement.followUpdates(of: build.model(threads: 2), steps: 5, clip: clip)
     }
-    for placement in model.plan.parameters {
-      let name = placement.declaration.name
-      let start = agreement.values.parameters[name] ?? []
-      let wanted = expected[name] ?? []
-      let error = distance(model.floats(placement.master).map { Double($0) }, wanted)
-      // Each step rounds the parameter once or twice, besides what the change itself is rounded by.
-      let rounding = 1e-5 * distance(start, wanted) + 1e-6 * distance(wanted, [])
-      #expect(error <= rounding, "\(name) is off by \(error)")
-    }
-  }
-
-  private func distance(_ a: [Double], _ b: [Double]) -> Double {
-    a.indices.reduce(0) { sum, index in
-      let difference = a[index] - (b.isEmpty ? 0 : b[index])
-      return sum + difference * difference
-    }.squareRoot()
   }
 
   @Test(arguments: Precision.allCases, ["native", "x86-64-v3", "x86-64-v2"])
@@ -119,6 +85,44 @@ import Testing
     #expect(
       model.contents(of: .parameters, .firstMoments, .secondMoments, .packed) == before,
       "\(what): something was written")
+  }
+}
+
+extension Agreement {
+  /// Takes steps beside the reference, which is handed the compiled gradients.
+  func followUpdates(of model: CompiledModel, steps: Int, clip: Double) throws {
+    var settings = ReferenceAdamW.Settings()
+    settings.clip = clip
+    var reference = ReferenceAdamW(module.parameters, settings: settings)
+    var expected = values.parameters
+    model.load(values)
+    for step in 1...steps {
+      model.run("gradients")
+      let gradients = model.parameterGradients
+      guard case .updated(let norm) = reference.update(&expected, gradients: gradients, rate: 1e-2)
+      else { throw Diagnostic("the reference refused a gradient") }
+      model.setOptimizer(settings, rate: 1e-2, step: step)
+      model.run("update")
+      #expect(!model.isRefused)
+      let found = Double(model.control.load(fromByteOffset: Control.gradientNorm, as: Float.self))
+      #expect(abs(found - norm) <= 1e-5 * norm, "the norm is \(found), not \(norm)")
+    }
+    for placement in model.plan.parameters {
+      let name = placement.declaration.name
+      let start = values.parameters[name] ?? []
+      let wanted = expected[name] ?? []
+      let error = distance(model.floats(placement.master).map { Double($0) }, wanted)
+      // Each step rounds the parameter once or twice, besides what the change itself is rounded by.
+      let rounding = 1e-5 * distance(start, wanted) + 1e-6 * distance(wanted, [])
+      #expect(error <= rounding, "\(name) is off by \(error)")
+    }
+  }
+
+  private func distance(_ a: [Double], _ b: [Double]) -> Double {
+    a.indices.reduce(0) { sum, index in
+      let difference = a[index] - (b.isEmpty ? 0 : b[index])
+      return sum + difference * difference
+    }.squareRoot()
   }
 }
 

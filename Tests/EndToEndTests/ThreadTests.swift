@@ -17,7 +17,7 @@ import Testing
   func bitsAreEqual(_ name: String, _ precision: Precision) throws {
     let agreement = try AgreementModel.named(name).agreement()
     var compilation = Compilation.fused.at(precision)
-    compilation.isGuarded = false
+    compilation.guarding = .none
     let build = try compilation.build(agreement.functions, of: agreement.module)
     let first = try steps(3, build, threads: 1, agreement.values)
     for threads in [1, 2, 2, 3, 4] {

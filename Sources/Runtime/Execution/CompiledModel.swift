@@ -15,6 +15,7 @@ public final class CompiledModel {
   private var entries: [String: EntryFunction] = [:]
   private var regions: [AlignedBuffer]
   private let reserve: () throws -> [AlignedBuffer]
+  private let traps: MemoryTraps?
   private let inputSources: [Binding]
   private var lastRun: (entry: String, duration: Duration)?
   private let symbols: [ObjectSymbols.Function]
@@ -26,14 +27,15 @@ public final class CompiledModel {
   ///
   /// - Parameters:
   ///   - scratchBytes: what each thread needs, as the compiler found.
-  ///   - guarded: whether every region ends, to a cache line, at a page that nobody may touch, so that
-  ///     a kernel which passes its end is caught.
+  ///   - traps: what catches kernels that leave their memory, in tests.
   /// - Throws: `Diagnostic` if memory is short, `LLVMError` if the objects cannot be linked.
   package init(
-    plan: KernelPlan, objects: [[UInt8]], scratchBytes: Int, pool: ThreadPool, guarded: Bool = false
+    plan: KernelPlan, objects: [[UInt8]], scratchBytes: Int, pool: ThreadPool,
+    traps: MemoryTraps? = nil
   ) throws {
     self.plan = plan
     self.pool = pool
+    self.traps = traps
     reserve = {
       try Region.allCases.map { region in
         let bytes =
@@ -41,11 +43,13 @@ public final class CompiledModel {
           case .scratch: scratchBytes * pool.threads
           case .control: Control.bytes
           case .timeStamps: plan.timeStamps.bytesPerThread * pool.threads
-          case .firstMoments, .secondMoments, .gradients:
+          case .gradients:
+            plan.entry("gradients") == nil ? 0 : plan.bytes(of: .parameters)
+          case .firstMoments, .secondMoments:
             plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
           default: plan.bytes(of: region)
           }
-        if guarded { return try AlignedBuffer(guarded: bytes) }
+        if let traps { return try traps.reserve(region, bytes: bytes, of: plan) }
         // Whole vectors may pass the end of the last buffer.
         return try AlignedBuffer(count: bytes + 4096)
       }
@@ -63,7 +67,7 @@ public final class CompiledModel {
       let address = try jit.lookup(entry.symbol)
       entries[entry.name] = unsafeBitCast(address, to: EntryFunction.self)
     }
-    fillConstants()
+    fillAtFirst()
   }
 
   /// Links `program`, to be executed by `threads` threads, or as many as this process may use.
@@ -115,9 +119,11 @@ public final class CompiledModel {
   /// - Throws: `Diagnostic` if memory is short.
   package func reserveMemory() throws {
     regions = try reserve()
-    // The system hands pages out when they are written first, which no run should wait for.
-    for region in regions { region.bytes.initializeMemory(as: UInt8.self, repeating: 0) }
-    fillConstants()
+    if traps == nil {
+      // The system hands pages out when they are written first, which no run should wait for.
+      for region in regions { region.bytes.initializeMemory(as: UInt8.self, repeating: 0) }
+    }
+    fillAtFirst()
   }
 
   /// Executes entry `name` on all threads.
@@ -197,7 +203,8 @@ public final class CompiledModel {
 
   // MARK: Constants and libraries
 
-  private func fillConstants() {
+  private func fillAtFirst() {
+    traps?.fill(self)
     for placement in plan.constants {
       switch placement.table {
       case .rotary(let positions, let headWidth, let base):

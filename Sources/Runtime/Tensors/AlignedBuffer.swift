@@ -9,6 +9,9 @@ package final class AlignedBuffer {
   /// The size of a huge page.
   private static let hugePage = 2 << 20
 
+  /// The bytes that the system protects at once.
+  package static let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+
   /// The memory; empty for 0 bytes.
   package let bytes: UnsafeMutableRawBufferPointer
   private let mapping: UnsafeMutableRawPointer?
@@ -44,22 +47,29 @@ package final class AlignedBuffer {
     bytes = UnsafeMutableRawBufferPointer(start: start, count: size)
   }
 
-  /// Creates a buffer of `size` bytes, all 0, whose last cache line is followed by a page that nobody
-  /// may touch: whoever passes its end is stopped there.
+  /// Creates a buffer of `size` bytes `filler` between two pages that nobody may touch. Its last cache line
+  /// touches the second: whoever passes its end is stopped there.
   ///
+  /// - Parameter guards: parts of the buffer that nobody may touch either; whole pages if the buffer is.
   /// - Throws: `Diagnostic` if the system has not that much memory.
-  package init(guarded size: Int) throws {
-    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+  package init(guarded size: Int, guards: [Range<Int>] = [], filler: UInt8 = 0) throws {
+    let page = Self.page
     let lines = (max(size, 1) + 63) / 64 * 64
     let pages = (lines + page - 1) / page * page
+    let shortage = Diagnostic("the system has no \(size) bytes of memory left")
     let mapped = mmap(
-      nil, pages + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    guard let mapped, mapped != MAP_FAILED, mprotect(mapped + pages, page, PROT_NONE) == 0 else {
-      throw Diagnostic("the system has no \(size) bytes of memory left")
-    }
+      nil, pages + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let mapped, mapped != MAP_FAILED else { throw shortage }
     mapping = mapped
-    mappedCount = pages + page
-    bytes = UnsafeMutableRawBufferPointer(start: mapped + (pages - lines), count: lines)
+    mappedCount = pages + 2 * page
+    let start = mapped + (page + pages - lines)
+    bytes = UnsafeMutableRawBufferPointer(start: start, count: lines)
+    // All of the pages, so that what stands before the first line is filled too.
+    memset(mapped + page, Int32(filler), pages)
+    let ends = [mapped..<mapped + page, mapped + page + pages..<mapped + 2 * page + pages]
+    for range in ends + guards.map({ start + $0.lowerBound..<start + $0.upperBound }) {
+      guard mprotect(range.lowerBound, range.count, PROT_NONE) == 0 else { throw shortage }
+    }
   }
 
   deinit {
