@@ -99,7 +99,7 @@ extension CodeGenerator {
           }
         }
         if forward, let form = forms.first {
-          packForward(matrix, panel: panel, columns: (ir.int(0), matrix.columns), into: form)
+          packForward(matrix, panel: panel, into: form)
         }
         if backward, let form = forms.last {
           let row = ir.mul(ir.urem(panel, panels), ir.int(side))

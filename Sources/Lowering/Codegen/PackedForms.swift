@@ -25,9 +25,7 @@ extension CodeGenerator {
     let matrix = MasterMatrix(frame.arguments[0], sizes: frame.arguments[2...])
     let panels = ir.mul(matrix.groups, ceilDivide(matrix.rows, plan.tile.columns))
     let (from, to) = share(panels, frame)
-    ir.loop(from: from, to: to) {
-      packForward(matrix, panel: $0, columns: (ir.int(0), matrix.columns), into: frame.arguments[1])
-    }
+    ir.loop(from: from, to: to) { packForward(matrix, panel: $0, into: frame.arguments[1]) }
   }
 
   /// (master, packed, N, D, groups): panels `[D / columns][N][columns]`, columns beyond D zero.
@@ -42,13 +40,8 @@ extension CodeGenerator {
     }
   }
 
-  /// Packs `columns` of a panel of rows, counted over all groups, for `linear`.
-  ///
-  /// - Requires: the columns begin at a whole number of vectors of units.
-  func packForward(
-    _ matrix: MasterMatrix, panel: IRValue, columns: (from: IRValue, to: IRValue),
-    into packed: IRValue
-  ) {
+  /// Packs a panel of rows, counted over all groups, for `linear`.
+  func packForward(_ matrix: MasterMatrix, panel: IRValue, into packed: IRValue) {
     let height = plan.tile.columns
     let panels = ceilDivide(matrix.rows, height)
     let units = ceilDivide(matrix.columns, plan.precision.depth)
@@ -58,14 +51,13 @@ extension CodeGenerator {
     let target = at(packed, ir.mul(panel, ir.mul(units, ir.int(height))))
     for part in stride(from: 0, to: height, by: lanes) {
       packTransposed(
-        source, matrix, columns, from: ir.add(first, ir.int(part)), into: at(target, part))
+        source, matrix, from: ir.add(first, ir.int(part)), into: at(target, part))
     }
   }
 
   /// Lays `lanes` rows of a matrix out as columns: unit u of row i goes to `target[u · panel + i]`.
   private func packTransposed(
-    _ source: IRValue, _ matrix: MasterMatrix, _ range: (from: IRValue, to: IRValue),
-    from first: IRValue, into target: IRValue
+    _ source: IRValue, _ matrix: MasterMatrix, from first: IRValue, into target: IRValue
   ) {
     let (panel, depth) = (plan.tile.columns, plan.precision.depth)
     let exists = (0..<lanes).map { ir.compare(.less, ir.add(first, ir.int($0)), matrix.rows) }
@@ -74,9 +66,8 @@ extension CodeGenerator {
       return at(source, ir.mul(row, matrix.columns))
     }
     let step = lanes * depth
-    let count = ir.sub(range.to, range.from)
-    let whole = ir.add(range.from, ir.mul(ir.udiv(count, ir.int(step)), ir.int(step)))
-    ir.loop(from: range.from, to: whole, by: step) { column in
+    let whole = ir.mul(ir.udiv(matrix.columns, ir.int(step)), ir.int(step))
+    ir.loop(from: ir.int(0), to: whole, by: step) { column in
       let units = (0..<lanes).map { lane in
         ir.select(exists[lane], loadUnits(at(starts[lane], column)), ir.zero(vector))
       }
@@ -85,7 +76,7 @@ extension CodeGenerator {
         ir.stream(value, at(target, ir.mul(unit, ir.int(panel))))
       }
     }
-    ir.loop(from: whole, to: range.to, by: depth) { column in
+    ir.loop(from: whole, to: matrix.columns, by: depth) { column in
       for lane in 0..<lanes {
         let unit = loadUnit(at(starts[lane], column), column: column, columns: matrix.columns)
         let value = ir.select(exists[lane], unit, ir.float(0))
