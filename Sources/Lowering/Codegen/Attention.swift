@@ -18,7 +18,7 @@ final class AttentionEmitter {
   let isPaired: Bool
   let isGradient: Bool
   /// `true` iff products over queries read their strips by key.
-  var transposes: Bool { isPaired && isGradient && code.usesMatrixUnit }
+  let transposes: Bool
   let scratch: AttentionScratch
 
   init(_ code: CodeGenerator, _ shape: AttentionShape, _ frame: KernelFrame, gradient: Bool) {
@@ -28,9 +28,10 @@ final class AttentionEmitter {
     isGradient = gradient
     let usesBlas = code.plan.backend == .blas
     isPaired = code.plan.precision == .bf16 && code.target.hasBF16DotProduct && !usesBlas
+    transposes = isPaired && gradient && code.usesMatrixUnit
     scratch = AttentionScratch(
       shape, tile: code.plan.tile, usesBlas: usesBlas, isPaired: isPaired,
-      transposes: isPaired && gradient && code.usesMatrixUnit, gradient: gradient)
+      transposes: transposes, gradient: gradient)
     code.reserveScratch(scratch.bytes)
   }
 

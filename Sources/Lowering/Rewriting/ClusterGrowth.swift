@@ -86,17 +86,15 @@ struct ClusterGrowth {
   /// both have a matrix multiplication.
   mutating func join(_ id: NodeID, _ other: NodeID) -> Bool {
     guard !hasMatmul(id) || !hasMatmul(other) else { return false }
-    return merge(id, other)
+    return chain(id, to: other)
   }
 
   /// Makes one cluster of that of `id` and that of `producer`, whose rows it reads, and returns `true`, or
   /// returns `false` if it cannot be.
-  mutating func chain(_ id: NodeID, to producer: NodeID) -> Bool { merge(id, producer) }
-
-  private mutating func merge(_ id: NodeID, _ other: NodeID) -> Bool {
-    let members = cluster(of: other) + cluster(of: id)
-    guard samePass(id, other), legality.objection(to: members) == nil else { return false }
-    return units.merge([units.unit(of: other), units.unit(of: id)]) != nil
+  mutating func chain(_ id: NodeID, to producer: NodeID) -> Bool {
+    let members = cluster(of: producer) + cluster(of: id)
+    guard samePass(id, producer), legality.objection(to: members) == nil else { return false }
+    return units.merge([units.unit(of: producer), units.unit(of: id)]) != nil
   }
 
   /// Puts the free nodes behind the cluster of `id` into it, and those behind them.

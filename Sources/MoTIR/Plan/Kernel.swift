@@ -4,7 +4,7 @@
 public enum Kernel: Hashable, Sendable {
   /// A program over blocks of rows; its arguments are numbered by the program.
   case block(BlockProgram)
-  /// (partials, out, plan?): adds up the partial column sums of a block program's blocks.
+  /// (partials, out, plan?): adds up the partial column sums of a block program's grains.
   case columnSum(ColumnSumShape)
   /// (x, dy…, workspace?, dw…, plan?): of x (0) and dy (1…) the ones in `laidOut` come laid out; the workspace
   /// is for the others.
