@@ -18,6 +18,19 @@ public struct CompileOptions: Hashable, Sendable {
     self.precision = precision
     self.target = target
   }
+
+  /// Who multiplies matrices.
+  package var backend: MatmulBackend {
+    disabled.contains(Switch.generatedMatmul.name) ? .blas : .generated
+  }
+
+  /// What matmul operands are made of.
+  package var operands: OperandFormat {
+    guard precision == .f32 else { return .bf16 }
+    let splits =
+      target.hasMatrixUnit && backend == .generated && !disabled.contains(Switch.splitF32.name)
+    return splits ? .splitF32 : .f32
+  }
 }
 
 /// Takes a module through the stages: graph, passes, kernel plan, LLVM IR, objects.
@@ -72,7 +85,7 @@ public struct Compiler {
   ) throws -> Function {
     let graph = try Pipeline.optimize(
       function.graph, module: module,
-      disabling: options.disabled.subtracting([Switch.generatedMatmul.name]), observe: observe)
+      disabling: options.disabled.subtracting(Switch.notPasses.map(\.name)), observe: observe)
     return Function(name: function.name, graph: graph)
   }
 
@@ -82,10 +95,9 @@ public struct Compiler {
   /// - Throws: `Diagnostics` if kernels cannot compute a function, `Diagnostic` if the plan is broken,
   ///   which is a defect of motc.
   package func plan(_ functions: [Function], of module: Module) throws -> KernelPlan {
-    let backend: MatmulBackend =
-      options.disabled.contains(Switch.generatedMatmul.name) ? .blas : .generated
     var builder = PlanBuilder(
-      module: module, tile: options.target.tile, precision: options.precision, backend: backend)
+      module: module, tile: options.target.tile, operands: options.operands,
+      backend: options.backend)
     let refusals = functions.flatMap { planViolations(of: $0, in: module) }
     if !refusals.isEmpty { throw Diagnostics(Array(refusals.prefix(20))) }
     for function in functions {

@@ -11,9 +11,17 @@ package struct Switch: Hashable, Sendable {
   package static let generatedMatmul = Switch(
     name: "generated-matmul", summary: "multiplies matrices by motc's own kernels, not OpenBLAS")
 
+  /// Matrix products in f32 on a matrix unit for bf16; without it vector instructions compute them.
+  package static let splitF32 = Switch(
+    name: "split-f32",
+    summary: "multiplies f32 on a matrix unit, as sums of three bf16 that are as exact")
+
+  /// What can be left out and is no pass.
+  package static let notPasses = [generatedMatmul, splitF32]
+
   /// All that can be left out: the passes in their order, then what is no pass.
   package static let all: [Switch] =
-    Pass.all.map { Switch(name: $0.name, summary: $0.summary) } + [generatedMatmul]
+    Pass.all.map { Switch(name: $0.name, summary: $0.summary) } + notPasses
 
   /// The order in which an ablation turns everything on: motc's matrix products, which many passes are
   /// made for, then the passes as they run.

@@ -185,7 +185,7 @@ extension KernelPlan {
   /// Returns this plan with another tile.
   fileprivate func with(tile: TileShape) -> KernelPlan {
     KernelPlan(
-      name: name, tile: tile, precision: precision, backend: backend, buffers: buffers,
+      name: name, tile: tile, operands: operands, backend: backend, buffers: buffers,
       entries: entries, parameters: parameters, constants: constants)
   }
 

@@ -32,7 +32,7 @@ extension AttentionEmitter {
           panelStride: scratch.depth * columns, depthStride: columns),
         into: MatmulResult(base: place, leading: scratch.stripStride),
         rows: ir.sub(tile.count, skipped), panels: code.ceilDivide(ir.sub(to, key), columns),
-        depth: ir.int(scratch.depth), precision: precision)
+        depth: ir.int(scratch.depth), operands: operands)
     }
     let square = self.square(tile)
     panels(from: tile.from, to: square, into: corner, skipping: nil)
@@ -70,7 +70,7 @@ extension AttentionEmitter {
           base: code.at(target, ir.mul(row, ir.int(scratch.padded))), leading: scratch.padded,
           accumulates: accumulates),
         rows: count, panels: ir.int(scratch.padded / columns),
-        depth: isPaired ? units(wholePanels(depth)) : depth, precision: precision)
+        depth: isPaired ? units(wholePanels(depth)) : depth, operands: operands)
     }
     guard isTriangular else {
       return product(from: ir.int(0), count: tile.count, to: tile.to)
@@ -114,7 +114,7 @@ extension AttentionEmitter {
         into: MatmulResult(
           base: row(key, of: target), leading: scratch.padded, accumulates: true),
         rows: count, panels: ir.int(scratch.padded / columns),
-        depth: units(ir.sub(tile.count, skipped)), precision: precision)
+        depth: units(ir.sub(tile.count, skipped)), operands: operands)
     }
     let square = self.square(tile)
     product(from: tile.from, count: ir.sub(square, tile.from), skipping: nil)
@@ -154,7 +154,7 @@ extension AttentionEmitter {
     return tile.columns.isMultiple(of: tile.rows) && !isPaired ? tile.rows : tile.columns
   }
 
-  private var precision: Precision { isPaired ? .bf16 : .f32 }
+  private var operands: OperandFormat { isPaired ? .bf16 : .f32 }
 
   /// Returns rows [S, P] in scratch memory as the right matrix of a product over rows.
   private func rowPanels(_ rows: IRValue) -> MatmulPanels {

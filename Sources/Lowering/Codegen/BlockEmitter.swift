@@ -40,7 +40,7 @@ final class BlockEmitter {
     self.code = code
     self.program = program
     self.frame = frame
-    layout = BlockLayout(program, tile: code.plan.tile, precision: code.plan.precision)
+    layout = BlockLayout(program, tile: code.plan.tile, operands: code.operands)
     let zero = code.ir.int(0)
     block = Block(first: zero, count: zero, segment: zero, grain: zero)
     code.reserveScratch(layout.scratchBytes)
@@ -162,11 +162,11 @@ final class BlockEmitter {
     _ rows: Int, _ weight: Int, into result: Int, group: IRValue?, accumulate: Bool
   ) {
     guard case .weight(let argument) = program.values[weight].source else { return }
-    let depth = layout.units(program.values[rows].width)
+    let depth = code.operands.units(program.values[rows].width)
     let panel = depth * code.plan.tile.columns
-    // A weight's width counts elements; two bf16 make one unit.
     let group = group ?? ir.int(0)
-    let units = program.values[weight].width / code.plan.precision.depth
+    // A packed weight's width counts units.
+    let units = program.values[weight].width
     let (address, leading) = matmulDestination(result)
     var base = code.at(frame.arguments[argument], ir.mul(group, ir.int(units)))
     var panels = units / panel
@@ -181,7 +181,7 @@ final class BlockEmitter {
         fetchedLines: hasLowBlocks ? 2 : 1),
       into: MatmulResult(base: address, leading: leading, accumulates: accumulate),
       rows: block.count, panels: ir.int(panels), depth: ir.int(depth),
-      precision: code.plan.precision)
+      operands: code.operands)
   }
 
   /// `true` iff blocks are commonly lower than they may be, so that few tiles share the next panel.

@@ -46,14 +46,14 @@ struct BlockLayout {
   private(set) var scratchBytes = 0
   private let program: BlockProgram
   private let tile: TileShape
-  private let precision: Precision
+  private let format: OperandFormat
   /// Scratch memory that was asked for, and the stages from the first to the last that use it.
   private var requests: [(stages: ClosedRange<Int>, bytes: Int)] = []
 
-  init(_ program: BlockProgram, tile: TileShape, precision: Precision) {
+  init(_ program: BlockProgram, tile: TileShape, operands format: OperandFormat) {
     self.program = program
     self.tile = tile
-    self.precision = precision
+    self.format = format
     homes = [Home](repeating: .register, count: program.values.count)
     cutStages()
     cutStrips()
@@ -62,14 +62,11 @@ struct BlockLayout {
   }
 
   /// Returns how far apart rows of a matmul operand are, in 32-bit units.
-  func operandStride(_ value: Int) -> Int { units(program.values[value].width) + 16 }
-
-  /// Returns the 32-bit units of `width` elements of a matmul operand.
-  func units(_ width: Int) -> Int { (width + precision.depth - 1) / precision.depth }
+  func operandStride(_ value: Int) -> Int { format.units(program.values[value].width) + 16 }
 
   /// `true` iff the matmul reads the value where it is, as rows of f32.
   func readsInPlace(_ value: Int) -> Bool {
-    guard precision == .f32 else { return false }
+    guard format == .f32 else { return false }
     switch program.values[value].source {
     case .rows(_, .identity), .step: return true
     case .rows(_, .routed), .weight, .scalar, .constant: return false

@@ -6,15 +6,15 @@ extension BlockEmitter {
   /// Lays the block's rows of `value` out, or those of the present strip.
   func layOut(_ value: Int) {
     guard let outer = program.values[value].outer else { return }
-    let precision = code.plan.precision
+    let operands = code.operands
     let (width, parts) = (program.values[value].width, program.plan?.segments ?? 1)
-    let units = precision.banded(program.rows, parts: parts) / precision.depth
+    let units = operands.units(operands.banded(program.rows, parts: parts))
     let start = strip?.start ?? ir.int(0)
     // Channels of a strip, a multiple of a panel's, are whole in both layouts.
     let channels = code.at(frame.arguments[outer.argument], ir.mul(start, ir.int(units)))
     let area = OuterArea(
       side: outer.side, base: channels, units: units,
-      bytes: precision.outerBytes(
+      bytes: operands.outerBytes(
         rows: program.rows, width: code.plan.tile.padded(width), parts: parts))
     let (base, stride) = rows(of: value, from: start)
     let rows = SourceRows(
@@ -22,21 +22,18 @@ extension BlockEmitter {
       end: block.count)
     // Rows of no segment are in no weight gradient, and bands have no room for them.
     let isInside =
-      precision.band == 1
+      operands.band == 1
       ? ir.int(1, ir.i1) : ir.compare(.less, block.segment, ir.int(parts))
     ir.when(isInside) {
-      let bands = code.ceilDivide(block.count, precision.band)
-      ir.loop(from: ir.int(0), to: bands) { band in
-        let unit = ir.mul(band, ir.int(code.bandUnits))
-        code.layOut(rows, from: unit, into: area, at: ir.add(firstUnit, unit))
-      }
+      let bands = code.ceilDivide(block.count, operands.band)
+      code.layOut(rows, bands: (ir.int(0), bands), into: area, from: firstUnit)
     }
   }
 
   /// The first unit of the block among those of all rows: a grain is a band, or a row is one.
   private var firstUnit: IRValue {
-    code.plan.precision.band == 1
-      ? block.first : ir.mul(block.grain, ir.int(program.grain / code.plan.precision.depth))
+    code.plan.operands.band == 1
+      ? block.first : ir.mul(block.grain, ir.int(code.operands.units(program.grain)))
   }
 
   /// Returns where column `start` of the block's first row of `value` is, and how far rows are apart.

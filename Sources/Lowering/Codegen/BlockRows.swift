@@ -98,6 +98,9 @@ extension BlockEmitter {
     let narrow = hoistNarrow(items, width: width)
     let rows = hoistRows(items)
     let readLater = Set(reads(of: later))
+    for case .operand(let value) in items {
+      code.openOperandRow(operandRow(value), width: program.values[value].width)
+    }
     code.columns(strip?.columns ?? width, from: strip?.start) { column, active in
       registers = narrow
       for item in items {

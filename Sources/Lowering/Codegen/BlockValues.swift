@@ -89,21 +89,16 @@ extension BlockEmitter {
     ir.stream(lanes, address)
   }
 
-  /// Writes lanes of `value` as an operand of a matmul, rounded to its precision.
+  /// Writes lanes of `value` as an operand of a matmul.
   func writeOperand(_ value: Int, _ column: IRValue, _ active: Int) {
-    guard let row else { return }
-    let lanes = read(value, column, active)
-    let start = code.at(
+    code.storeOperand(read(value, column, active), operandRow(value), column, active)
+  }
+
+  /// Returns where the row of `value` is as an operand of a matmul.
+  func operandRow(_ value: Int) -> IRValue {
+    guard let row else { preconditionFailure("no row is being worked on") }
+    return code.at(
       operandAddress(value), ir.mul(row.inBlock, ir.int(layout.operandStride(value))))
-    guard code.plan.precision == .bf16 else {
-      return code.store(lanes, code.at(start, column), active)
-    }
-    let rounded = code.roundToBF16(lanes)
-    code.store(rounded, ir.element(start, column, ir.i16), active)
-    guard !active.isMultiple(of: 2) else { return }
-    // The last column has no partner: its pair's other half must not be what was there.
-    let end = ir.add(column, ir.int(active))
-    ir.store(ir.int(0, ir.i16), ir.element(start, end, ir.i16), align: 2)
   }
 }
 

@@ -47,7 +47,7 @@ extension CodeGenerator {
   private func makeHead(_ shape: HeadLossShape, _ frame: KernelFrame) -> Head {
     let a = frame.arguments
     let leading = plan.tile.padded(shape.vocabulary) + 16
-    let stride = (max(shape.width, shape.vocabulary) + 1) / 2 + 16
+    let stride = operands.units(max(shape.width, shape.vocabulary)) + 16
     let logits = 4 * headBlock * (plan.tile.padded(shape.width) + 16)
     let operand = logits + 4 * headBlock * leading
     let logitOperand = operand + 4 * headBlock * stride
@@ -77,31 +77,31 @@ extension CodeGenerator {
           lda: ir.int(shape.width), b: head.forward, ldb: ir.int(shape.width), transposeB: true,
           c: target, ldc: ir.int(head.leading)))
     }
-    let units = (shape.width + plan.precision.depth - 1) / plan.precision.depth
+    let units = operands.units(shape.width)
     let panel = plan.tile.columns
     multiply(
       operand(head, rows, stride: shape.width, width: shape.width, count, into: head.operand),
       MatmulPanels(base: head.forward, panelStride: units * panel, depthStride: panel),
       into: MatmulResult(base: target, leading: head.leading), rows: count,
       panels: ir.int(plan.tile.padded(shape.vocabulary) / panel), depth: ir.int(units),
-      precision: plan.precision)
+      operands: operands)
   }
 
-  /// Returns rows of f32 as a matmul operand: in place, or rounded to bf16 in scratch memory.
+  /// Returns rows of f32 as a matmul operand: in place, or in units of pairs in scratch memory.
   private func operand(
     _ head: Head, _ rows: IRValue, stride: Int, width: Int, _ count: IRValue, into offset: Int
   ) -> MatmulOperand {
-    guard plan.precision == .bf16 else {
+    guard operands != .f32 else {
       return MatmulOperand(base: rows, rowStride: stride, depthStride: 1)
     }
     let area = head.area(offset, self)
     ir.loop(from: ir.int(0), to: count) { row in
       let source = at(rows, ir.mul(row, ir.int(stride)))
       let target = at(area, ir.mul(row, ir.int(head.operandStride)))
-      if width % 2 != 0 { ir.store(ir.int(0, ir.i32), at(target, width / 2)) }
+      openOperandRow(target, width: width)
       columns(width) { column, active in
-        let value = roundToBF16(load(at(source, column), active, scalar: width == 1))
-        store(value, ir.element(target, column, ir.i16), active)
+        storeOperand(
+          load(at(source, column), active, scalar: width == 1), target, column, active)
       }
     }
     return MatmulOperand(
@@ -169,7 +169,7 @@ extension CodeGenerator {
           lda: ir.int(head.leading), b: head.gradient[0], ldb: ir.int(shape.width), c: dx,
           ldc: ir.int(shape.width)))
     }
-    let units = (shape.vocabulary + plan.precision.depth - 1) / plan.precision.depth
+    let units = operands.units(shape.vocabulary)
     let panel = plan.tile.columns
     let isWhole = shape.width.isMultiple(of: panel)
     let leading = isWhole ? shape.width : plan.tile.padded(shape.width) + 16
@@ -180,7 +180,7 @@ extension CodeGenerator {
       MatmulPanels(base: head.gradient[0], panelStride: units * panel, depthStride: panel),
       into: MatmulResult(base: target, leading: leading), rows: count,
       panels: ir.int(plan.tile.padded(shape.width) / panel), depth: ir.int(units),
-      precision: plan.precision)
+      operands: operands)
     guard !isWhole else { return }
     ir.loop(from: ir.int(0), to: count) { row in
       ir.copy(
@@ -191,7 +191,7 @@ extension CodeGenerator {
 
   /// Units of depth that a chunk has room for.
   private func chunkUnits(_ shape: HeadLossShape) -> Int {
-    plan.precision.banded(shape.chunk, parts: 1) / plan.precision.depth
+    operands.units(operands.banded(shape.chunk, parts: 1))
   }
 
   /// Lays a block's logit gradients and rows of x out for the outer products.
@@ -204,18 +204,12 @@ extension CodeGenerator {
     let x = SourceRows(
       base: head.x, width: shape.width, stride: shape.width, start: first,
       end: ir.add(first, count))
-    let bands = ceilDivide(count, plan.precision.band)
-    ir.loop(from: ir.int(0), to: bands) { band in
-      let unit = ir.mul(band, ir.int(bandUnits))
-      let place = ir.add(ir.udiv(inChunk, ir.int(plan.precision.depth)), unit)
-      let base = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
-      for (rows, side, base) in [
-        (logits, OuterSide.left, head.gradient[4]), (x, .right, base),
-      ] {
-        let bytes = 4 * units * plan.tile.padded(rows.width)
-        let area = OuterArea(side: side, base: base, units: units, bytes: bytes)
-        layOut(rows, from: unit, into: area, at: place)
-      }
+    let bands = ceilDivide(count, operands.band)
+    let base = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
+    for (rows, side, base) in [(logits, OuterSide.left, head.gradient[4]), (x, .right, base)] {
+      let bytes = 4 * units * plan.tile.padded(rows.width)
+      let area = OuterArea(side: side, base: base, units: units, bytes: bytes)
+      layOut(rows, bands: (ir.int(0), bands), into: area, from: self.units(inChunk))
     }
   }
 
@@ -228,7 +222,7 @@ extension CodeGenerator {
       outerProducts(
         head.gradient[4], x, rows: shape.vocabulary, columns: shape.width, into: head.gradient[3],
         units: units, from: ir.int(0),
-        depth: ir.mul(ceilDivide(rows, plan.precision.band), ir.int(bandUnits)),
+        depth: ir.mul(ceilDivide(rows, operands.band), ir.int(operands.bandUnits)),
         accumulate: accumulate, head.frame)
       return []
     }

@@ -3,7 +3,7 @@ internal import MoTIR
 
 /// The left matrix of a product: rows of units, read by broadcasting one unit at a time.
 ///
-/// Distances are in 32-bit units: one f32, or two bf16 that are neighbours in depth.
+/// Distances are in units of 32 bits: see `OperandFormat`.
 struct MatmulOperand {
   let base: IRValue
   /// Units from one row to the next.
@@ -41,14 +41,14 @@ struct MatmulShape: Hashable {
   let rowPanelStride: Int?
   let panelDepthStride: Int
   let fetchedLines: Int
-  let leading: Int
-  let accumulates: Bool
-  let precision: Precision
+  var leading: Int
+  var accumulates: Bool
+  let operands: OperandFormat
 
   /// A name that tells shapes apart.
   var name: String {
     "a\(rowStride)_\(depthStride)_b\(panelDepthStride)_f\(fetchedLines)_c\(leading)"
-      + "\(accumulates ? "_add" : "")_\(precision.rawValue)"
+      + "\(accumulates ? "_add" : "")_\(operands.rawValue)"
   }
   /// As `name`, with what only the walk over tiles depends on.
   var walkName: String { name + (rowPanelStride.map { "_p\($0)" } ?? "") }
@@ -63,12 +63,12 @@ extension CodeGenerator {
   /// Emits C[rows, panels · columns] (+)= A B.
   func multiply(
     _ a: MatmulOperand, _ b: MatmulPanels, into c: MatmulResult, rows: IRValue, panels: IRValue,
-    depth: IRValue, precision: Precision
+    depth: IRValue, operands: OperandFormat
   ) {
     let shape = MatmulShape(
       rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
       panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines, leading: c.leading,
-      accumulates: c.accumulates, precision: precision)
+      accumulates: c.accumulates, operands: operands)
     let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(
@@ -126,6 +126,7 @@ extension CodeGenerator {
     depth: IRValue
   ) {
     var start = matrixTiles(shape, a, b, c, next: next, rows: rows, depth: depth)
+    guard shape.operands != .splitF32 else { return }
     for height in tileHeights {
       let end = ir.add(
         start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
@@ -150,8 +151,11 @@ extension CodeGenerator {
     _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
     depth: IRValue
   ) -> IRValue {
-    guard usesMatrixUnit, shape.precision == .bf16, shape.depthStride == 1 else { return ir.int(0) }
-    let isWhole = ir.compare(.equal, ir.urem(depth, ir.int(16)), ir.int(0))
+    guard target.hasMatrixUnit, shape.operands != .f32, shape.depthStride == 1 else {
+      return ir.int(0)
+    }
+    let isWhole = ir.compare(
+      .equal, ir.urem(depth, ir.int(shape.operands.bandUnits)), ir.int(0))
     let count = ir.select(isWhole, rows, ir.int(0))
     var start = ir.int(0)
     for height in [32, 16] {
@@ -164,6 +168,13 @@ extension CodeGenerator {
           at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
       }
       start = end
+    }
+    if shape.operands == .splitF32 {
+      ir.when(ir.compare(.less, start, rows)) {
+        lowMatrixTile(
+          shape, at(a, ir.mul(start, ir.int(shape.rowStride))), b,
+          at(c, ir.mul(start, ir.int(shape.leading))), rows: ir.sub(rows, start), depth: depth)
+      }
     }
     return start
   }
@@ -237,14 +248,14 @@ extension CodeGenerator {
     var sums = Array(state.dropLast(2))
     for step in 0..<steps {
       let wide = (0..<vectors).map {
-        loadUnits(at(b, step * shape.panelDepthStride + $0 * lanes), shape.precision)
+        loadUnits(at(b, step * shape.panelDepthStride + $0 * lanes), shape.operands)
       }
       for row in 0..<height {
         let unit = broadcastUnit(
-          at(a, row * shape.rowStride + step * shape.depthStride), shape.precision)
+          at(a, row * shape.rowStride + step * shape.depthStride), shape.operands)
         for vector in 0..<vectors {
           let index = row * vectors + vector
-          sums[index] = multiplyUnits(unit, wide[vector], sums[index], shape.precision)
+          sums[index] = multiplyUnits(unit, wide[vector], sums[index], shape.operands)
         }
       }
     }
@@ -253,20 +264,20 @@ extension CodeGenerator {
 
   // MARK: Units
 
-  private func loadUnits(_ address: IRValue, _ precision: Precision) -> IRValue {
-    precision == .f32
+  private func loadUnits(_ address: IRValue, _ operands: OperandFormat) -> IRValue {
+    operands == .f32
       ? ir.load(vector, address) : ir.load(ir.vector(ir.i32, lanes), address)
   }
 
-  private func broadcastUnit(_ address: IRValue, _ precision: Precision) -> IRValue {
-    ir.splat(ir.load(precision == .f32 ? ir.f32 : ir.i32, address), lanes)
+  private func broadcastUnit(_ address: IRValue, _ operands: OperandFormat) -> IRValue {
+    ir.splat(ir.load(operands == .f32 ? ir.f32 : ir.i32, address), lanes)
   }
 
   /// a · b + c; of bf16 pairs: the sum of both products, added in f32.
   private func multiplyUnits(
-    _ a: IRValue, _ b: IRValue, _ c: IRValue, _ precision: Precision
+    _ a: IRValue, _ b: IRValue, _ c: IRValue, _ operands: OperandFormat
   ) -> IRValue {
-    guard precision == .bf16 else { return ir.multiplyAdd(a, b, c) }
+    guard operands == .bf16 else { return ir.multiplyAdd(a, b, c) }
     if target.hasBF16DotProduct {
       let pairs = ir.vector(ir.bf16, 2 * lanes)
       return ir.intrinsic(

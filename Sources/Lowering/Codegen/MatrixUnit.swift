@@ -1,13 +1,14 @@
 internal import LLVMKit
 internal import MoTIR
 
-// The register tile on Intel's matrix unit (AMX), for bf16: four accumulators of 16 x 16 f32, two tiles of
-// A (16 rows of 16 units) and two of B (16 units of 16 columns), a unit being two bf16.
+// The register tile on Intel's matrix unit (AMX): four accumulators of 16 x 16 f32, two tiles of A (16 rows of
+// 16 units) and two of B (16 units of 16 columns), a unit being two bf16.
 //
-// It reads the layouts that the vector tile reads. Tiles are configured once in an entry, by each thread.
+// Of bf16 operands it reads the layouts that the vector tile reads. Tiles are configured once in an entry, by
+// each thread.
 extension CodeGenerator {
   /// `true` iff the entries configure the tiles.
-  var usesMatrixUnit: Bool { target.hasMatrixUnit && plan.precision == .bf16 }
+  var usesMatrixUnit: Bool { target.hasMatrixUnit && operands != .f32 }
 
   /// Units of depth of one instruction, and the rows and columns of its result.
   private var side: Int { 16 }
@@ -53,29 +54,77 @@ extension CodeGenerator {
         ir.intrinsic("llvm.x86.tilezero", overloads: [], [tileNumber(number)])
       }
     }
-    ir.loop(from: ir.int(0), to: depth, by: side) { unit in
-      for line in 0..<8 {
+    let step = shape.operands.bandUnits
+    ir.loop(from: ir.int(0), to: depth, by: step) { unit in
+      // Of the next panel's lines each tile of 32 rows fetches a quarter: as many as the band has, halved.
+      for line in 0..<step / 2 {
         ir.prefetch(at(next, ir.add(ir.mul(unit, ir.int(8)), ir.int(16 * line))))
       }
-      for band in 0..<bands {
-        let place = at(a, ir.add(unit, ir.int(band * side * shape.rowStride)))
-        tileLoad(4 + band, place, ir.int(4 * shape.rowStride))
+      func load(a term: Int) {
+        for band in 0..<bands {
+          let offset = term * side + band * side * shape.rowStride
+          tileLoad(4 + band, at(a, ir.add(unit, ir.int(offset))), ir.int(4 * shape.rowStride))
+        }
       }
-      for half in 0..<halves {
-        let place = at(
-          b, ir.add(ir.mul(unit, ir.int(shape.panelDepthStride)), ir.int(half * side)))
-        tileLoad(6 + half, place, ir.int(4 * shape.panelDepthStride))
+      func load(b term: Int) {
+        let first = ir.mul(ir.add(unit, ir.int(term * side)), ir.int(shape.panelDepthStride))
+        for half in 0..<halves {
+          let place = at(b, ir.add(first, ir.int(half * side)))
+          tileLoad(6 + half, place, ir.int(4 * shape.panelDepthStride))
+        }
       }
-      for index in 0..<bands * halves {
-        ir.intrinsic(
-          "llvm.x86.tdpbf16ps", overloads: [],
-          [index, 4 + index / halves, 6 + index % halves].map(tileNumber))
+      var held: (a: Int?, b: Int?) = (nil, nil)
+      for (left, right) in termProducts(shape.operands) {
+        if held.a != left { load(a: left) }
+        if held.b != right { load(b: right) }
+        held = (left, right)
+        for index in 0..<bands * halves {
+          ir.intrinsic(
+            "llvm.x86.tdpbf16ps", overloads: [],
+            [index, 4 + index / halves, 6 + index % halves].map(tileNumber))
+        }
       }
     }
     for (number, place) in places.enumerated() {
       ir.intrinsic(
         "llvm.x86.tilestored64", overloads: [], [tileNumber(number), place, resultStride])
     }
+  }
+
+  /// The terms of A and of B that are multiplied, in an order that changes one of them at a time.
+  private func termProducts(_ operands: OperandFormat) -> [(Int, Int)] {
+    operands.terms == 1 ? [(0, 0)] : [(2, 0), (1, 0), (1, 1), (0, 1), (0, 0), (0, 2)]
+  }
+
+  /// Emits fewer than 16 rows of one panel of columns: c (+)= a b, by way of a tile on the stack.
+  ///
+  /// It reads 16 rows of A: what there is beyond `rows` is in rows of the tile that nobody reads.
+  func lowMatrixTile(
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, rows: IRValue, depth: IRValue
+  ) {
+    let columns = plan.tile.columns
+    let name = "low_matrix_tile_\(shape.name)"
+    let function = helper(name) {
+      ir.define(
+        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64], returns: ir.void,
+        attributes: ["noinline"], target: target.functionAttributes
+      ) { p in
+        let result = ir.stack(bytes: 4 * side * columns)
+        var whole = shape
+        (whole.leading, whole.accumulates) = (columns, false)
+        matrixTile(side, whole, p[0], p[1], result, next: p[1], depth: p[4])
+        ir.loop(from: ir.int(0), to: p[3]) { row in
+          for column in stride(from: 0, to: columns, by: lanes) {
+            let place = at(p[2], ir.add(ir.mul(row, ir.int(shape.leading)), ir.int(column)))
+            let value = ir.load(
+              vector, at(result, ir.add(ir.mul(row, ir.int(columns)), ir.int(column))))
+            ir.store(shape.accumulates ? ir.fadd(ir.load(vector, place), value) : value, place)
+          }
+        }
+        ir.returnVoid()
+      }
+    }
+    ir.call(function, [a, b, c, rows, depth])
   }
 
   private func tileLoad(_ number: Int, _ place: IRValue, _ stride: IRValue) {

@@ -21,7 +21,7 @@ package struct MemoryProbe: Probe {
   package init(target: TargetDescription) throws {
     let entry = Entry(name: "stream", calls: [], inputs: [], outputs: [])
     plan = KernelPlan(
-      name: "stream", tile: target.tile, precision: .f32, backend: .generated,
+      name: "stream", tile: target.tile, operands: .f32, backend: .generated,
       buffers: [Buffer(region: .arena, offset: 0, bytes: 4 * Self.stride, label: "arrays")],
       entries: [entry])
     let ir = IRBuilder(name: "stream")

@@ -24,30 +24,50 @@ struct SourceRows {
   let start, end: IRValue
 }
 
-// The layouts in which outer products over rows (tokens) read them. A unit is one row, or a pair of rows
-// in bf16; a band is the units that the matrix unit takes at once, or one.
+// The layouts in which outer products over rows (tokens) read them. A unit is one row, or a pair of rows; a band
+// is the units that the matrix unit takes at once, of each term, or one.
 //
 // On the right, and on the left of the vector tile: panels `[width / columns][units][columns]`, so that the
 // inner loop reads whole vectors. On the left of the matrix unit: `[width][units]`, a row a channel.
 extension CodeGenerator {
-  /// Units of a band.
-  var bandUnits: Int { plan.precision.band / plan.precision.depth }
-
-  /// Lays a band of `rows`, from its unit `first` on, out in `area`, where it begins at unit `unit`.
-  func layOut(_ rows: SourceRows, from first: IRValue, into area: OuterArea, at unit: IRValue) {
-    if area.side == .left, usesMatrixUnit {
-      return layOutChannels(rows, from: first, into: area, at: unit)
+  /// Lays the bands `bands` of `rows` out in `area`, where the first of all begins at unit `start`.
+  ///
+  /// One function does it for all rows of a side: strides are its arguments, for memory sets the pace.
+  func layOut(
+    _ rows: SourceRows, bands: (from: IRValue, to: IRValue), into area: OuterArea,
+    from start: IRValue
+  ) {
+    let inChannels = area.side == .left && usesMatrixUnit
+    let tail = rows.width % (inChannels ? lanes : plan.tile.columns)
+    let name =
+      "lay_out_\(inChannels ? "channels" : "panels")\(tail > 0 ? "_\(tail)" : "")"
+      + (area.isLarge ? "_past" : "")
+    let function = helper(name) {
+      let types = [ir.pointer, ir.pointer] + [IRType](repeating: ir.i64, count: 8)
+      return ir.define(
+        name, types, returns: ir.void, attributes: ["noinline"], target: target.functionAttributes
+      ) { p in
+        let work = LayingOut(
+          source: p[0], target: p[1], start: p[2], end: p[3], stride: p[4], whole: p[5], tail: tail,
+          units: p[6], passesCaches: area.isLarge)
+        ir.loop(from: p[8], to: p[9]) { band in
+          let unit = ir.add(p[7], ir.mul(band, ir.int(operands.bandUnits)))
+          let first = ir.mul(band, ir.int(termUnits))
+          if inChannels {
+            layOutChannels(work, from: first, at: unit)
+          } else {
+            layOutPanels(work, from: first, at: unit)
+          }
+        }
+        ir.returnVoid()
+      }
     }
-    ir.loop(from: ir.int(0), to: ir.int(bandUnits)) { number in
-      let members = unitRows(rows, ir.add(first, number))
-      let place = ir.mul(ir.add(unit, number), ir.int(plan.tile.columns))
-      interleave(members, width: rows.width, into: area, at: place)
-    }
-  }
-
-  private func keep(_ value: IRValue, in area: OuterArea, at place: IRValue) {
-    let address = at(area.base, place)
-    if area.isLarge { ir.stream(value, address) } else { ir.store(value, address) }
+    ir.call(
+      function,
+      [
+        rows.base, area.base, rows.start, rows.end, ir.int(rows.stride),
+        ir.int(rows.width - tail), ir.int(area.units), start, bands.from, bands.to,
+      ])
   }
 
   /// Returns what `leftOperand` is to a product, from unit `unit` of its depth on.
@@ -63,6 +83,24 @@ extension CodeGenerator {
       panelStride: units * columns)
   }
 
+  /// The arguments of a function that lays rows out.
+  private struct LayingOut {
+    let source, target: IRValue
+    /// The first row, the row after the last one, and the f32 from one row to the next.
+    let start, end, stride: IRValue
+    /// Columns in whole panels or vectors, and those behind them.
+    let whole: IRValue
+    let tail: Int
+    /// Units of a channel of the target.
+    let units: IRValue
+    let passesCaches: Bool
+  }
+
+  private func keep(_ value: IRValue, _ work: LayingOut, at place: IRValue) {
+    let address = at(work.target, place)
+    if work.passesCaches { ir.stream(value, address) } else { ir.store(value, address) }
+  }
+
   // MARK: Units
 
   /// A row of a unit: where it is, and whether it counts; `nil` for always.
@@ -72,76 +110,75 @@ extension CodeGenerator {
   }
 
   /// Returns the rows of unit `unit`.
-  private func unitRows(_ rows: SourceRows, _ unit: IRValue) -> [UnitRow] {
-    let depth = plan.precision.depth
+  private func unitRows(_ work: LayingOut, _ unit: IRValue) -> [UnitRow] {
+    let depth = operands.depth
     return (0..<depth).map { offset in
-      let row = ir.add(rows.start, ir.add(ir.mul(unit, ir.int(depth)), ir.int(offset)))
-      guard plan.precision.band > 1 else {
-        return UnitRow(address: at(rows.base, ir.mul(row, ir.int(rows.stride))), exists: nil)
+      let row = ir.add(work.start, ir.add(ir.mul(unit, ir.int(depth)), ir.int(offset)))
+      guard operands.band > 1 else {
+        return UnitRow(address: at(work.source, ir.mul(row, work.stride)), exists: nil)
       }
       // A row beyond the last one may lie outside of the buffer: the last one is read in its place.
-      let inside = ir.min(row, ir.sub(rows.end, ir.int(1)))
+      let inside = ir.min(row, ir.sub(work.end, ir.int(1)))
       return UnitRow(
-        address: at(rows.base, ir.mul(inside, ir.int(rows.stride))),
-        exists: ir.compare(.less, row, rows.end))
+        address: at(work.source, ir.mul(inside, work.stride)),
+        exists: ir.compare(.less, row, work.end))
     }
   }
 
-  /// Returns `active` columns of a unit: f32, or pairs of bf16.
-  private func unitVector(_ rows: [UnitRow], _ column: IRValue, _ active: Int) -> IRValue {
+  /// Returns `active` columns of a unit, a vector a term.
+  private func unitVectors(_ rows: [UnitRow], _ column: IRValue, _ active: Int) -> [IRValue] {
     let values = rows.map { row in
       let x = load(at(row.address, column), active)
       return row.exists.map { ir.select($0, x, ir.zero(vector)) } ?? x
     }
-    guard values.count == 2 else { return values[0] }
-    let pairs = (0..<lanes).flatMap { [$0, lanes + $0] }
-    return ir.bitcast(
-      ir.shuffle(roundToBF16(values[0]), roundToBF16(values[1]), pairs), vector)
+    return values.count == 2 ? pairs(values[0], values[1]) : values
   }
 
   // MARK: Panels
 
-  /// Lays one unit out in panels; columns beyond the width are 0.
-  private func interleave(
-    _ rows: [UnitRow], width: Int, into area: OuterArea, at place: IRValue
-  ) {
+  /// Lays a band out in panels; columns beyond the last one are 0.
+  private func layOutPanels(_ work: LayingOut, from first: IRValue, at unit: IRValue) {
     let columns = plan.tile.columns
-    ir.loop(from: ir.int(0), to: ir.int(width / columns)) { panel in
-      let target = ir.add(place, ir.mul(panel, ir.int(area.units * columns)))
-      interleavePanel(
-        rows, from: ir.mul(panel, ir.int(columns)), width: columns, into: area, at: target)
-    }
-    guard width % columns != 0 else { return }
-    let last = width / columns
-    interleavePanel(
-      rows, from: ir.int(last * columns), width: width % columns, into: area,
-      at: ir.add(place, ir.int(last * area.units * columns)))
-  }
-
-  private func interleavePanel(
-    _ rows: [UnitRow], from first: IRValue, width: Int, into area: OuterArea, at place: IRValue
-  ) {
-    for column in stride(from: 0, to: plan.tile.columns, by: lanes) {
-      let active = min(lanes, width - column)
-      let value =
-        active > 0 ? unitVector(rows, ir.add(first, ir.int(column)), active) : ir.zero(vector)
-      keep(value, in: area, at: ir.add(place, ir.int(column)))
+    ir.loop(from: ir.int(0), to: ir.int(termUnits)) { number in
+      let rows = unitRows(work, ir.add(first, number))
+      let place = ir.mul(ir.add(unit, number), ir.int(columns))
+      // Panels lie `units` rows of `columns` units apart: column c begins c · units after the first.
+      func panel(from column: IRValue, width: Int) {
+        let target = ir.add(place, ir.mul(column, work.units))
+        for part in stride(from: 0, to: columns, by: lanes) {
+          let active = min(lanes, width - part)
+          let values =
+            active > 0
+            ? unitVectors(rows, ir.add(column, ir.int(part)), active)
+            : [IRValue](repeating: ir.zero(vector), count: operands.terms)
+          for (term, value) in values.enumerated() {
+            let offset = term * termUnits * columns + part
+            keep(value, work, at: ir.add(target, ir.int(offset)))
+          }
+        }
+      }
+      ir.loop(from: ir.int(0), to: work.whole, by: columns) { panel(from: $0, width: columns) }
+      if work.tail > 0 { panel(from: work.whole, width: work.tail) }
     }
   }
 
   // MARK: Channels
 
   /// Lays a band out as a vector of units for each channel: squares are transposed.
-  private func layOutChannels(
-    _ rows: SourceRows, from first: IRValue, into area: OuterArea, at unit: IRValue
-  ) {
-    let members = (0..<bandUnits).map { unitRows(rows, ir.add(first, ir.int($0))) }
-    columns(rows.width) { column, active in
-      let square = transpose(members.map { unitVector($0, column, active) })
-      for offset in 0..<active {
-        let channel = ir.add(column, ir.int(offset))
-        keep(square[offset], in: area, at: ir.add(ir.mul(channel, ir.int(area.units)), unit))
+  private func layOutChannels(_ work: LayingOut, from first: IRValue, at unit: IRValue) {
+    let members = (0..<termUnits).map { unitRows(work, ir.add(first, ir.int($0))) }
+    func channels(from column: IRValue, _ active: Int) {
+      let units = members.map { unitVectors($0, column, active) }
+      for term in 0..<operands.terms {
+        let square = transpose(units.map { $0[term] })
+        let first = ir.add(unit, ir.int(term * termUnits))
+        for offset in 0..<active {
+          let channel = ir.mul(ir.add(column, ir.int(offset)), work.units)
+          keep(square[offset], work, at: ir.add(channel, first))
+        }
       }
     }
+    ir.loop(from: ir.int(0), to: work.whole, by: lanes) { channels(from: $0, lanes) }
+    if work.tail > 0 { channels(from: work.whole, work.tail) }
   }
 }

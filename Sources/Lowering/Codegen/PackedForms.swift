@@ -17,8 +17,7 @@ struct MasterMatrix {
   }
 }
 
-// The forms of a matrix that the register tile reads. A unit is one f32, or two bf16 that are neighbours
-// in depth.
+// The forms of a matrix that the register tile reads, in units of depth.
 extension CodeGenerator {
   /// (master, packed, N, D, groups): panels `[N / columns][D][columns]`, rows beyond N zero.
   func emitPackForward(_ frame: KernelFrame) {
@@ -44,41 +43,74 @@ extension CodeGenerator {
   func packForward(_ matrix: MasterMatrix, panel: IRValue, into packed: IRValue) {
     let height = plan.tile.columns
     let panels = ceilDivide(matrix.rows, height)
-    let units = ceilDivide(matrix.columns, plan.precision.depth)
+    let units = units(matrix.columns)
     let first = ir.mul(ir.urem(panel, panels), ir.int(height))
     let source = at(
       matrix.base, ir.mul(ir.udiv(panel, panels), ir.mul(matrix.rows, matrix.columns)))
     let target = at(packed, ir.mul(panel, ir.mul(units, ir.int(height))))
-    for part in stride(from: 0, to: height, by: lanes) {
-      packTransposed(
-        source, matrix, from: ir.add(first, ir.int(part)), into: at(target, part))
+    ir.loop(from: ir.int(0), to: ir.int(height), by: lanes) { part in
+      packTransposed(source, matrix, from: ir.add(first, part), into: at(target, part))
     }
   }
 
-  /// Lays `lanes` rows of a matrix out as columns: unit u of row i goes to `target[u · panel + i]`.
+  /// Lays `lanes` rows of a matrix out as columns: the unit at place u of row i goes to `target[u · panel + i]`.
   private func packTransposed(
     _ source: IRValue, _ matrix: MasterMatrix, from first: IRValue, into target: IRValue
   ) {
-    let (panel, depth) = (plan.tile.columns, plan.precision.depth)
-    let exists = (0..<lanes).map { ir.compare(.less, ir.add(first, ir.int($0)), matrix.rows) }
+    let function = helper("pack_transposed") {
+      ir.define(
+        "pack_transposed", [ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64], returns: ir.void,
+        attributes: ["noinline"], target: self.target.functionAttributes
+      ) { p in
+        packTransposedBody(p[0], rows: p[2], columns: p[3], from: p[4], into: p[1])
+        ir.returnVoid()
+      }
+    }
+    ir.call(function, [source, target, matrix.rows, matrix.columns, first])
+  }
+
+  private func packTransposedBody(
+    _ source: IRValue, rows: IRValue, columns: IRValue, from first: IRValue, into target: IRValue
+  ) {
+    let (panel, depth) = (plan.tile.columns, operands.depth)
+    let exists = (0..<lanes).map { ir.compare(.less, ir.add(first, ir.int($0)), rows) }
     let starts = (0..<lanes).map { lane in
-      let row = ir.min(ir.add(first, ir.int(lane)), ir.sub(matrix.rows, ir.int(1)))
-      return at(source, ir.mul(row, matrix.columns))
+      let row = ir.min(ir.add(first, ir.int(lane)), ir.sub(rows, ir.int(1)))
+      return at(source, ir.mul(row, columns))
+    }
+    func packSquares(
+      from column: IRValue, _ load: (_ address: IRValue, _ column: IRValue) -> IRValue
+    ) {
+      let units = (0..<lanes).map { lane in
+        unitVectors { offset in
+          let column = ir.add(column, ir.int(offset))
+          return ir.select(exists[lane], load(at(starts[lane], column), column), ir.zero(vector))
+        }
+      }
+      for term in 0..<operands.terms {
+        let first = ir.add(self.units(column), ir.int(term * lanes))
+        for (offset, value) in transpose(units.map { $0[term] }).enumerated() {
+          let unit = ir.add(first, ir.int(offset))
+          ir.stream(value, at(target, ir.mul(unit, ir.int(panel))))
+        }
+      }
     }
     let step = lanes * depth
-    let whole = ir.mul(ir.udiv(matrix.columns, ir.int(step)), ir.int(step))
-    ir.loop(from: ir.int(0), to: whole, by: step) { column in
-      let units = (0..<lanes).map { lane in
-        ir.select(exists[lane], loadUnits(at(starts[lane], column)), ir.zero(vector))
-      }
-      for (offset, value) in transpose(units).enumerated() {
-        let unit = ir.add(ir.udiv(column, ir.int(depth)), ir.int(offset))
-        ir.stream(value, at(target, ir.mul(unit, ir.int(panel))))
+    guard operands.terms == 1 else {
+      // Terms come in whole bands: columns beyond the last one are zeros.
+      return ir.loop(from: ir.int(0), to: columns, by: step) { column in
+        packSquares(from: column) { address, column in
+          ir.maskedLoad(vector, address, lanes(from: column, below: columns))
+        }
       }
     }
-    ir.loop(from: whole, to: matrix.columns, by: depth) { column in
+    let whole = ir.mul(ir.udiv(columns, ir.int(step)), ir.int(step))
+    ir.loop(from: ir.int(0), to: whole, by: step) { column in
+      packSquares(from: column) { address, _ in ir.load(vector, address) }
+    }
+    ir.loop(from: whole, to: columns, by: depth) { column in
       for lane in 0..<lanes {
-        let unit = loadUnit(at(starts[lane], column), column: column, columns: matrix.columns)
+        let unit = loadUnit(at(starts[lane], column), column: column, columns: columns)
         let value = ir.select(exists[lane], unit, ir.float(0))
         let index = ir.add(ir.mul(ir.udiv(column, ir.int(depth)), ir.int(panel)), ir.int(lane))
         ir.store(value, at(target, index))
@@ -93,33 +125,37 @@ extension CodeGenerator {
     _ matrix: MasterMatrix, group: IRValue, panel: IRValue, rows: (from: IRValue, to: IRValue),
     into packed: IRValue
   ) {
-    let (width, depth) = (plan.tile.columns, plan.precision.depth)
-    let units = ceilDivide(matrix.rows, depth)
+    let (width, depth) = (plan.tile.columns, operands.depth)
+    let units = units(matrix.rows)
     let source = at(matrix.base, ir.mul(group, ir.mul(matrix.rows, matrix.columns)))
     let panels = ceilDivide(matrix.columns, width)
     let index = ir.add(ir.mul(group, panels), panel)
     let target = at(packed, ir.mul(index, ir.mul(units, ir.int(width))))
     let first = ir.mul(panel, ir.int(width))
-    ir.loop(from: ir.udiv(rows.from, ir.int(depth)), to: ceilDivide(rows.to, depth)) { unit in
+    // Terms come in whole bands.
+    let multiple = operands.terms > 1 ? operands.band : depth
+    let end = ir.mul(ceilDivide(rows.to, multiple), ir.int(multiple))
+    ir.loop(from: ir.udiv(rows.from, ir.int(depth)), to: ir.udiv(end, ir.int(depth))) { unit in
       for part in stride(from: 0, to: width, by: lanes) {
-        let value = packedRow(
+        let values = packedRow(
           source, row: ir.mul(unit, ir.int(depth)), column: ir.add(first, ir.int(part)),
           rows: matrix.rows, columns: matrix.columns)
-        ir.stream(value, at(target, ir.add(ir.mul(unit, ir.int(width)), ir.int(part))))
+        for (term, value) in values.enumerated() {
+          let place = place(ofUnit: unit, term: term)
+          ir.stream(value, at(target, ir.add(ir.mul(place, ir.int(width)), ir.int(part))))
+        }
       }
     }
   }
 
-  /// Loads `lanes` units of neighbouring columns: f32, or pairs of bf16 rounded from f32.
-  private func loadUnits(_ address: IRValue) -> IRValue {
-    guard plan.precision == .bf16 else { return ir.load(vector, address) }
-    let wide = ir.load(ir.vector(ir.f32, 2 * lanes), address)
-    return ir.bitcast(roundToBF16(wide), vector)
+  /// Returns `lanes` units of neighbouring columns, a vector a term; `load` gives columns from an offset on.
+  private func unitVectors(_ load: (_ offset: Int) -> IRValue) -> [IRValue] {
+    operands == .f32 ? [load(0)] : neighbours(load(0), load(lanes))
   }
 
   /// Loads one unit; the second half of a pair is 0 beyond the last column.
   private func loadUnit(_ address: IRValue, column: IRValue, columns: IRValue) -> IRValue {
-    guard plan.precision == .bf16 else { return ir.load(ir.f32, address) }
+    guard operands == .bf16 else { return ir.load(ir.f32, address) }
     let hasSecond = ir.compare(.less, ir.add(column, ir.int(1)), columns)
     let second = ir.select(hasSecond, at(address, 1), address)
     let high = ir.select(hasSecond, ir.load(ir.f32, second), ir.float(0))
@@ -132,27 +168,32 @@ extension CodeGenerator {
     return ir.bitcast(ir.or(halves[0], ir.shiftLeft(halves[1], ir.int(16, ir.i32))), ir.f32)
   }
 
-  /// Returns one unit of depth of `lanes` columns: row `row`, in bf16 paired with the next one.
+  /// Returns one unit of depth of `lanes` columns, a vector a term: row `row`, in pairs the next one too.
   private func packedRow(
     _ source: IRValue, row: IRValue, column: IRValue, rows: IRValue, columns: IRValue
-  ) -> IRValue {
-    let first = loadColumns(source, row: row, column: column, columns: columns)
-    guard plan.precision == .bf16 else { return first }
-    let next = ir.add(row, ir.int(1))
-    let exists = ir.compare(.less, next, rows)
-    let second = loadColumns(
-      source, row: ir.select(exists, next, row), column: column, columns: columns)
-    let pairs = (0..<lanes).flatMap { [$0, lanes + $0] }
-    let masked = ir.select(exists, second, ir.zero(vector))
-    return ir.bitcast(ir.shuffle(roundToBF16(first), roundToBF16(masked), pairs), vector)
+  ) -> [IRValue] {
+    guard operands != .f32 else {
+      return [loadColumns(source, row: row, column: column, columns: columns)]
+    }
+    let members = [row, ir.add(row, ir.int(1))].map { row in
+      let exists = ir.compare(.less, row, rows)
+      let x = loadColumns(
+        source, row: ir.min(row, ir.sub(rows, ir.int(1))), column: column, columns: columns)
+      return ir.select(exists, x, ir.zero(vector))
+    }
+    return pairs(members[0], members[1])
   }
 
   private func loadColumns(
     _ source: IRValue, row: IRValue, column: IRValue, columns: IRValue
   ) -> IRValue {
-    let lane = ir.constantVector((0..<lanes).map { ir.int($0) })
-    let mask = ir.compare(
-      .less, ir.add(ir.splat(column, lanes), lane), ir.splat(columns, lanes))
+    let mask = lanes(from: column, below: columns)
     return ir.maskedLoad(vector, at(source, ir.add(ir.mul(row, columns), column)), mask)
+  }
+
+  /// Returns the mask of the lanes whose columns, from `column` on, are below `end`.
+  private func lanes(from column: IRValue, below end: IRValue) -> IRValue {
+    let lane = ir.constantVector((0..<lanes).map { ir.int($0) })
+    return ir.compare(.less, ir.add(ir.splat(column, lanes), lane), ir.splat(end, lanes))
   }
 }

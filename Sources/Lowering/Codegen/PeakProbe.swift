@@ -8,7 +8,7 @@ package struct PeakProbe: Probe {
   package enum Unit: Sendable {
     /// Vector instructions.
     case vector
-    /// The matrix unit, which multiplies tiles of bf16.
+    /// The matrix unit, which multiplies tiles of bf16: numbers of that precision, or terms of f32.
     case matrix
   }
 
@@ -29,23 +29,24 @@ package struct PeakProbe: Probe {
   ///
   /// - Requires: the target has the unit.
   /// - Throws: `LLVMError` if code generation fails.
-  package init(target: TargetDescription, precision: Precision, unit: Unit = .vector) throws {
+  package init(target: TargetDescription, operands: OperandFormat, unit: Unit = .vector) throws {
     let entry = Entry(name: "peak", calls: [], inputs: [], outputs: [])
     plan = KernelPlan(
-      name: "peak", tile: target.tile, precision: precision, backend: .generated, entries: [entry])
+      name: "peak", tile: target.tile, operands: operands, backend: .generated, entries: [entry])
     let code = CodeGenerator(plan: plan, target: target)
     let ir = code.ir
     try ir.target(target.cpu)
     switch unit {
     case .vector:
-      let usesPairs = precision == .bf16 && target.hasBF16DotProduct
+      let usesPairs = operands == .bf16 && target.hasBF16DotProduct
       let accumulators = target.tile.rows * target.tile.vectors
       flops =
         Double(Self.rounds * Self.steps * accumulators * target.lanes) * (usesPairs ? 4 : 2)
       Self.emitVector(entry, ir, target, accumulators: accumulators, usesPairs: usesPairs)
     case .matrix:
-      // 4 accumulators of 16 x 16, a depth of 32.
-      flops = Double(Self.matrixRounds * Self.steps * 4 * 16 * 16 * 32 * 2)
+      // 4 accumulators of 16 x 16, a depth of 32; what has terms takes several products for one.
+      flops =
+        Double(Self.matrixRounds * Self.steps * 4 * 16 * 16 * 32 * 2) / Double(operands.products)
       Self.emitMatrix(entry, code)
     }
     object = try ir.emit(for: target.cpu)

@@ -14,9 +14,8 @@ extension CodeGenerator {
     let plan = shape.routing.map {
       (frame.arguments[results + shape.outputs.count], $0.segments)
     }
-    let precision = self.plan.precision
     let parts = plan?.1 ?? 1
-    let units = precision.banded(shape.rows, parts: parts) / precision.depth
+    let units = operands.units(operands.banded(shape.rows, parts: parts))
     let segments = tokenSegments(plan, rows: shape.rows)
     var areas: [OuterArea] = []
     var offset = 0
@@ -26,7 +25,7 @@ extension CodeGenerator {
       let base =
         isLaidOut ? frame.arguments[index] : at(frame.arguments[widths.count], offset)
       if !isLaidOut { offset += padded * units }
-      let bytes = precision.outerBytes(rows: shape.rows, width: padded, parts: parts)
+      let bytes = operands.outerBytes(rows: shape.rows, width: padded, parts: parts)
       areas.append(
         OuterArea(side: index == 0 ? .right : .left, base: base, units: units, bytes: bytes))
     }
@@ -35,11 +34,8 @@ extension CodeGenerator {
         let rows = SourceRows(
           base: frame.arguments[index], width: width, stride: width, start: segment.start,
           end: segment.end)
-        let (from, to) = share(ir.udiv(segment.units, ir.int(bandUnits)), frame)
-        ir.loop(from: from, to: to) { band in
-          let unit = ir.mul(band, ir.int(bandUnits))
-          layOut(rows, from: unit, into: areas[index], at: ir.add(segment.firstUnit, unit))
-        }
+        let bands = share(ir.udiv(segment.units, ir.int(operands.bandUnits)), frame)
+        layOut(rows, bands: bands, into: areas[index], from: segment.firstUnit)
       }
     }
     if hasWorkspace { barrier(frame.control, frame.threads) }
@@ -65,21 +61,20 @@ extension CodeGenerator {
 
   /// Returns the segments of a plan, or the one segment of all rows; each has whole bands.
   func tokenSegments(_ plan: (IRValue, Int)?, rows: Int) -> [TokenSegment] {
-    let precision = self.plan.precision
     guard let (base, segments) = plan else {
-      let bands = (rows + precision.band - 1) / precision.band
+      let bands = (rows + operands.band - 1) / operands.band
       return [
         TokenSegment(
           start: ir.int(0), end: ir.int(rows), firstUnit: ir.int(0),
-          units: ir.int(bands * bandUnits))
+          units: ir.int(bands * operands.bandUnits))
       ]
     }
     var next = ir.int(0)
     return (0..<segments).map { segment in
       let start = loadIndex(base, ir.int(segment))
       let end = loadIndex(base, ir.int(segment + 1))
-      let bands = ceilDivide(ir.sub(end, start), precision.band)
-      let units = ir.mul(bands, ir.int(bandUnits))
+      let bands = ceilDivide(ir.sub(end, start), operands.band)
+      let units = ir.mul(bands, ir.int(operands.bandUnits))
       defer { next = ir.add(next, units) }
       return TokenSegment(start: start, end: end, firstUnit: next, units: units)
     }
@@ -111,7 +106,7 @@ extension CodeGenerator {
       multiply(
         operand, panels,
         into: MatmulResult(base: target, leading: columns, accumulates: accumulate), rows: height,
-        panels: ir.int(whole), depth: depth, precision: plan.precision)
+        panels: ir.int(whole), depth: depth, operands: operands)
       guard whole * panel < columns else { return }
       lastPanel(
         operand, at(b, ir.add(start, ir.int(whole * units * panel))),
@@ -131,7 +126,7 @@ extension CodeGenerator {
     multiply(
       a, MatmulPanels(base: b, panelStride: 0, depthStride: panel),
       into: MatmulResult(base: frame.scratch, leading: panel), rows: rows, panels: ir.int(1),
-      depth: depth, precision: plan.precision)
+      depth: depth, operands: operands)
     ir.loop(from: ir.int(0), to: rows) { row in
       for column in stride(from: 0, to: active, by: lanes) {
         let lanes = min(self.lanes, active - column)

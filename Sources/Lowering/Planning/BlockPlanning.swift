@@ -81,7 +81,7 @@ extension FunctionPlanner {
   ) -> BlockProgram {
     let grain = grain(rows)
     // As many rows as leave room in the second cache for what a chain of linear maps hands on.
-    let most = 64 * builder.plan.precision.depth
+    let most = 64 * builder.plan.operands.depth
     return BlockProgram(
       rows: rows, blockRows: min(most, (rows + grain - 1) / grain * grain), grain: grain,
       plan: plan, values: values, steps: steps)
@@ -89,7 +89,7 @@ extension FunctionPlanner {
 
   /// Returns the rows of a grain: few enough for equal shares, enough for whole register tiles and bands.
   private func grain(_ rows: Int) -> Int {
-    max(builder.plan.precision.band, rows >= 1024 ? 32 : rows >= 256 ? 16 : 8)
+    max(builder.plan.operands.band, rows >= 1024 ? 32 : rows >= 256 ? 16 : 8)
   }
 
   // MARK: Values
@@ -266,9 +266,7 @@ extension FunctionPlanner {
       let form = backward ? builder.backwardForm(name) : builder.forwardForm(name)
       block.flops += 2 * rows * Double(matrix[0]) * Double(matrix[1])
       let (wide, deep) = backward ? (matrix[1], matrix[0]) : (matrix[0], matrix[1])
-      let elements = builder.plan.precision.panelElements(
-        wide: builder.plan.tile.padded(wide), deep: deep)
-      return weight(form, width: elements, to: &block)
+      return weight(form, width: builder.plan.packedUnits(wide: wide, deep: deep), to: &block)
     default:
       return weight(
         builder.parameter(name).master, width: type.elementCount / groups, to: &block)

@@ -32,7 +32,7 @@ extension FunctionPlanner {
   /// Returns the buffer of a matmul's operand; for OpenBLAS in bf16 a copy with rounded elements.
   private mutating func matmulOperand(_ value: ValueID) -> BufferID {
     let source = buffer(value)
-    guard builder.plan.backend == .blas, builder.plan.precision == .bf16 else { return source }
+    guard builder.plan.backend == .blas, builder.plan.operands == .bf16 else { return source }
     let count = graph.type(of: value).elementCount
     let rounded = builder.addTemporary(bytes: 4 * count, label: "rounded %\(value.index)")
     call(
@@ -61,7 +61,7 @@ extension FunctionPlanner {
       KernelArgument.buffer(outer?.buffer ?? buffer(value), .read)
     }
     let bytes = linear.workspaceBytes(
-      tile: builder.plan.tile, precision: builder.plan.precision, laidOut: laidOut)
+      tile: builder.plan.tile, operands: builder.plan.operands, laidOut: laidOut)
     let workspace =
       bytes > 0 ? [builder.addTemporary(bytes: bytes, label: "operands laid out")] : []
     call(
@@ -139,7 +139,7 @@ extension FunctionPlanner {
     if gradient {
       let workspace = builder.addTemporary(
         bytes: headShape.workspaceBytes(
-          tile: builder.plan.tile, precision: builder.plan.precision),
+          tile: builder.plan.tile, operands: builder.plan.operands),
         label: "logit gradients of a chunk")
       arguments.append(.buffer(workspace, .write))
     }

@@ -22,7 +22,7 @@ extension FunctionPlanner {
     let (rows, width) = shape(value)
     var parts = 1
     if let plan, case .plan(_, let segments) = graph.type(of: plan) { parts = segments }
-    let bytes = builder.plan.precision.outerBytes(
+    let bytes = builder.plan.operands.outerBytes(
       rows: rows, width: builder.plan.tile.padded(width), parts: parts)
     let buffer = builder.addTemporary(bytes: bytes, label: "%\(value.index) laid out")
     let outer = OuterOperand(buffer: buffer, side: side, plan: plan)
@@ -43,7 +43,7 @@ extension FunctionPlanner {
   private func keeps(_ reader: NodeID, to plan: ValueID?) -> Bool {
     guard case .linearWeightGradient = graph[reader].op else { return false }
     let own = graph.plan(of: graph[reader])
-    return own == plan || (own == nil && builder.plan.precision.band == 1)
+    return own == plan || (own == nil && builder.plan.operands.band == 1)
   }
 
   private func side(of value: ValueID, in reader: NodeID) -> OuterSide? {

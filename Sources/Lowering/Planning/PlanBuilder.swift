@@ -10,9 +10,9 @@ struct PlanBuilder {
   private var inputs: [String: BufferID] = [:]
 
   /// Creates the plan of a module with all its parameters placed.
-  init(module: Module, tile: TileShape, precision: Precision, backend: MatmulBackend) {
+  init(module: Module, tile: TileShape, operands: OperandFormat, backend: MatmulBackend) {
     self.module = module
-    plan = KernelPlan(name: module.name, tile: tile, precision: precision, backend: backend)
+    plan = KernelPlan(name: module.name, tile: tile, operands: operands, backend: backend)
     for declaration in module.parameters {
       let bytes = declaration.type.bytes
       let master = add(.parameters, bytes: bytes, label: declaration.name)
@@ -79,8 +79,7 @@ struct PlanBuilder {
   private mutating func addForm(
     _ matrix: ParameterDeclaration, wide: Int, deep: Int, _ kind: String
   ) -> BufferID {
-    let elements = plan.precision.panelElements(wide: plan.tile.padded(wide), deep: deep)
-    let bytes = (matrix.groups?.count ?? 1) * elements * plan.precision.bytes
+    let bytes = 4 * (matrix.groups?.count ?? 1) * plan.packedUnits(wide: wide, deep: deep)
     return add(.packed, bytes: bytes, label: "\(matrix.name) \(kind)")
   }
 

@@ -246,8 +246,8 @@ public struct KernelPlan: Hashable, Sendable {
   public let name: String
   /// The tile of matmul kernels.
   public let tile: TileShape
-  /// The precision of matmul operands.
-  public let precision: Precision
+  /// What matmul operands are made of.
+  public let operands: OperandFormat
   /// Who multiplies matrices.
   public let backend: MatmulBackend
   /// All buffers.
@@ -275,13 +275,13 @@ public struct KernelPlan: Hashable, Sendable {
 
   /// Creates a plan.
   public init(
-    name: String, tile: TileShape, precision: Precision, backend: MatmulBackend,
+    name: String, tile: TileShape, operands: OperandFormat, backend: MatmulBackend,
     buffers: [Buffer] = [], entries: [Entry] = [], parameters: [ParameterPlacement] = [],
     constants: [ConstantPlacement] = []
   ) {
     self.name = name
     self.tile = tile
-    self.precision = precision
+    self.operands = operands
     self.backend = backend
     self.buffers = buffers
     self.entries = entries

@@ -21,7 +21,7 @@ extension KernelPlan {
     var lines = [
       "plan \(quoted(name))",
       "  tile \(tile.rows) rows x \(tile.vectors) vectors x \(tile.lanes) lanes, "
-        + "precision \(precision.rawValue), backend \(backend.rawValue)",
+        + "operands \(operands.rawValue), backend \(backend.rawValue)",
     ]
     for region in Region.allCases where bytes(of: region) > 0 {
       lines.append("  region \(pad("\(region)", 14)) \(lead("\(bytes(of: region))", 12)) bytes")

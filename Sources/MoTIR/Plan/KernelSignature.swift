@@ -115,10 +115,14 @@ private func boundedProduct(_ factors: [Int]) -> Int {
 }
 
 extension KernelPlan {
-  /// Returns the bytes of one packed matrix, `wide` columns in whole panels.
+  /// Returns the units of one packed matrix, `wide` columns in whole panels.
+  package func packedUnits(wide: Int, deep: Int) -> Int {
+    tile.padded(wide) * operands.units(deep)
+  }
+
+  /// Returns the bytes of one packed matrix of any numbers.
   func panelBytes(wide: Int, deep: Int) -> Int {
-    let whole = (deep + precision.depth - 1) / precision.depth * precision.depth
-    return boundedProduct([tile.padded(wide), whole, precision.bytes])
+    boundedProduct([4, tile.padded(wide), operands.units(min(deep, 1 << 40))])
   }
 
   /// Returns the bytes of a matmul weight in the form that the plan's backend reads.
@@ -155,9 +159,9 @@ extension ColumnSumShape {
 
 extension LinearShape {
   /// Returns the bytes in which x and all dy are laid out for outer products, without those that come so.
-  package func workspaceBytes(tile: TileShape, precision: Precision, laidOut: Set<Int>) -> Int {
+  package func workspaceBytes(tile: TileShape, operands: OperandFormat, laidOut: Set<Int>) -> Int {
     let widths = ([input] + outputs).enumerated().filter { !laidOut.contains($0.offset) }
-    return precision.outerBytes(
+    return operands.outerBytes(
       rows: rows, width: widths.map { tile.padded($0.element) }.reduce(0, +),
       parts: routing?.segments ?? 1)
   }
@@ -187,11 +191,11 @@ extension LinearShape {
   /// (x, dy…, workspace?, dw…, plan?)
   fileprivate func parameters(in plan: KernelPlan, laidOut: Set<Int>) -> [KernelParameter] {
     let workspace = workspaceBytes(
-      tile: plan.tile, precision: plan.precision, laidOut: laidOut)
+      tile: plan.tile, operands: plan.operands, laidOut: laidOut)
     let operands = ([input] + outputs).enumerated().map { index, width -> KernelParameter in
       let name = index == 0 ? "x" : "dy\(index)"
       guard laidOut.contains(index) else { return .reads(name, rows * width) }
-      let bytes = plan.precision.outerBytes(
+      let bytes = plan.operands.outerBytes(
         rows: rows, width: plan.tile.padded(width), parts: routing?.segments ?? 1)
       return .buffer(name, .read, bytes: bytes)
     }
@@ -231,10 +235,9 @@ extension AttentionShape {
 
 extension HeadLossShape {
   /// The bytes in which a chunk's logit gradients and rows are laid out for outer products.
-  package func workspaceBytes(tile: TileShape, precision: Precision) -> Int {
-    let deep = precision.banded(chunk, parts: 1)
-    return precision.panelElements(wide: tile.padded(vocabulary) + tile.padded(width), deep: deep)
-      * precision.bytes
+  package func workspaceBytes(tile: TileShape, operands: OperandFormat) -> Int {
+    operands.outerBytes(
+      rows: chunk, width: tile.padded(vocabulary) + tile.padded(width), parts: 1)
   }
 
   /// (x, w forward, targets, losses), or with gradients
@@ -253,7 +256,7 @@ extension HeadLossShape {
       .reads("dlosses", rows), .writes("losses", rows), .writes("dx", rows * width),
       .writes("dw", vocabulary * width),
       .buffer(
-        "workspace", .write, bytes: workspaceBytes(tile: plan.tile, precision: plan.precision)),
+        "workspace", .write, bytes: workspaceBytes(tile: plan.tile, operands: plan.operands)),
     ]
     return list
   }
@@ -277,7 +280,7 @@ extension BlockProgram {
 
   /// The arguments, numbered as the program numbers them; none where it skips a number.
   fileprivate func parameters(in kernelPlan: KernelPlan) -> [KernelParameter] {
-    let precision = kernelPlan.precision
+    let operands = kernelPlan.operands
     var list: [(reads: Bool, writes: Bool, bytes: Int)] = []
     func use(_ argument: Int, writes: Bool, _ bytes: Int) {
       guard argument >= 0, argument < 1 << 16 else { return }
@@ -293,8 +296,7 @@ extension BlockProgram {
       switch value.source {
       case .rows(let argument, _): use(argument, writes: false, 4 * rows * value.width)
       case .weight(let argument):
-        let element = isPacked(index) ? precision.bytes : 4
-        use(argument, writes: false, element * value.width * groupCount(ofWeight: index))
+        use(argument, writes: false, 4 * value.width * groupCount(ofWeight: index))
       case .scalar(let argument): use(argument, writes: false, 4)
       case .constant, .step: break
       }
@@ -303,7 +305,7 @@ extension BlockProgram {
         use(store.argument, writes: true, 4 * count * value.width)
       }
       if let outer = value.outer {
-        let bytes = precision.outerBytes(
+        let bytes = operands.outerBytes(
           rows: rows, width: kernelPlan.tile.padded(value.width), parts: plan?.segments ?? 1)
         use(outer.argument, writes: true, bytes)
       }

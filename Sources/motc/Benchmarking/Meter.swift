@@ -56,13 +56,11 @@ struct MachineMeters {
 
   /// Compiles the loops for code that is compiled as `options` say.
   init(_ options: CompileOptions, _ pool: ThreadPool, withMemory: Bool) throws {
-    let (target, precision) = (options.target, options.precision)
-    vector = try Meter(pool) { try PeakProbe(target: target, precision: precision) }
-    let usesMatrixUnit = target.hasMatrixUnit && precision == .bf16
+    let (target, operands) = (options.target, options.operands)
+    vector = try Meter(pool) { try PeakProbe(target: target, operands: operands) }
     matrix =
-      usesMatrixUnit
-      ? try Meter(pool) { try PeakProbe(target: target, precision: precision, unit: .matrix) }
-      : nil
+      target.hasMatrixUnit && operands != .f32
+      ? try Meter(pool) { try PeakProbe(target: target, operands: operands, unit: .matrix) } : nil
     memory = withMemory ? try Meter(pool) { try MemoryProbe(target: target) } : nil
   }
 
