@@ -26,10 +26,11 @@ public struct CompileOptions: Hashable, Sendable {
 
   /// What matmul operands are made of.
   package var operands: OperandFormat {
-    guard precision == .f32 else { return .bf16 }
-    let splits =
-      target.hasMatrixUnit && backend == .generated && !disabled.contains(Switch.splitF32.name)
-    return splits ? .splitF32 : .f32
+    let hasTiles = target.hasMatrixUnit && backend == .generated
+    return switch precision {
+    case .f32: hasTiles && !disabled.contains(Switch.splitF32.name) ? .splitF32 : .f32
+    case .bf16: hasTiles ? .bf16Tiles : .bf16
+    }
   }
 }
 

@@ -58,11 +58,13 @@ struct Train: ParsableCommand {
     }
     let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
     try check(corpus.batch(step: 0), for: build.functions(["gradients"]), of: module)
-    let tensors =
-      try weights.map { try loadWeights($0, of: module, clock) }
-      ?? clock.measure("initialize") { try initialTensors(of: module, seed: seed) }
+    let tensors = try weights.map { try loadWeights($0, of: module, clock) }
     let compiled = try build.model(["gradients"], trains: true, pool: execution.makePool())
-    try clock.measure("load weights") { try compiled.load(tensors) }
+    if let tensors {
+      try clock.measure("load weights") { try compiled.load(tensors) }
+    } else {
+      clock.measure("initialize") { compiled.initialize(seed: seed) }
+    }
     say(
       "\(module.name): \(corpus.count) items, \(module.batch) x \(module.sequence) tokens a step, "
         + "\(compiled.pool.threads) threads")

@@ -33,7 +33,7 @@ import Testing
   @Test(arguments: ["merged", "spans_documents", "padded", "mixed_norms"])
   func passesAlone(_ name: String) throws {
     let agreement = try AgreementModel.named(name).agreement()
-    for pass in Pass.all.map(\.name) + ["generated-matmul"] {
+    for pass in Switch.all.map(\.name) {
       try agreement.compare(Compilation(disabled: [pass]))
     }
   }

@@ -24,7 +24,7 @@ let model = Model("small", modalities: [text, image], width: 64, batch: 2, seque
 }
 let module = try model.module()
 let compiled = try CompiledModel(Compiler().compile(module))
-try compiled.initialize(module, seed: 1)
+compiled.initialize(seed: 1)
 try compiled.setInputs(tokens: (0..<module.tokens).map { $0 * 37 % 320 }, of: module)
 for step in 1...20 {
   compiled.run("gradients")

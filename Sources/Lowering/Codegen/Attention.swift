@@ -27,7 +27,7 @@ final class AttentionEmitter {
     self.frame = frame
     isGradient = gradient
     let usesBlas = code.plan.backend == .blas
-    isPaired = code.operands == .bf16 && code.target.hasBF16DotProduct && !usesBlas
+    isPaired = code.operands.isRounded && code.target.hasBF16DotProduct && !usesBlas
     transposes = isPaired && gradient && code.usesMatrixUnit
     scratch = AttentionScratch(
       shape, tile: code.plan.tile, usesBlas: usesBlas, isPaired: isPaired,

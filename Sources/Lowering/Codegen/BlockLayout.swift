@@ -62,7 +62,11 @@ struct BlockLayout {
   }
 
   /// Returns how far apart rows of a matmul operand are, in 32-bit units.
-  func operandStride(_ value: Int) -> Int { format.units(program.values[value].width) + 16 }
+  ///
+  /// Rows that are not in tiles have a cache line between them, so that they do not push each other out.
+  func operandStride(_ value: Int) -> Int {
+    format.units(program.values[value].width) + (format.isTiled ? 0 : 16)
+  }
 
   /// `true` iff the matmul reads the value where it is, as rows of f32.
   func readsInPlace(_ value: Int) -> Bool {

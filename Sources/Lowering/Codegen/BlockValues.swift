@@ -97,8 +97,8 @@ extension BlockEmitter {
   /// Returns where the row of `value` is as an operand of a matmul.
   func operandRow(_ value: Int) -> IRValue {
     guard let row else { preconditionFailure("no row is being worked on") }
-    return code.at(
-      operandAddress(value), ir.mul(row.inBlock, ir.int(layout.operandStride(value))))
+    return code.operandRow(
+      row.inBlock, units: layout.operandStride(value), in: operandAddress(value))
   }
 }
 

@@ -97,7 +97,7 @@ extension CodeGenerator {
     let area = head.area(offset, self)
     ir.loop(from: ir.int(0), to: count) { row in
       let source = at(rows, ir.mul(row, ir.int(stride)))
-      let target = at(area, ir.mul(row, ir.int(head.operandStride)))
+      let target = operandRow(row, units: head.operandStride, in: area)
       openOperandRow(target, width: width)
       columns(width) { column, active in
         storeOperand(

@@ -6,7 +6,7 @@ internal import MoTIR
 /// Distances are in units of 32 bits: see `OperandFormat`.
 struct MatmulOperand {
   let base: IRValue
-  /// Units from one row to the next.
+  /// Units from one row to the next; of rows in tiles, a sixteenth of what lies between two bands of tiles.
   let rowStride: Int
   /// Units from one depth step to the next.
   let depthStride: Int
@@ -126,7 +126,7 @@ extension CodeGenerator {
     depth: IRValue
   ) {
     var start = matrixTiles(shape, a, b, c, next: next, rows: rows, depth: depth)
-    guard shape.operands != .splitF32 else { return }
+    guard !shape.operands.isTiled else { return }
     for height in tileHeights {
       let end = ir.add(
         start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
@@ -146,19 +146,20 @@ extension CodeGenerator {
     }
   }
 
-  /// Emits what the matrix unit can do of a panel: bands of 32 and 16 rows. Returns how many rows it did.
+  /// Emits what the matrix unit does of a panel: bands of 32 and 16 rows, and of tiles what is left. Returns
+  /// how many rows it did.
   private func matrixTiles(
     _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
     depth: IRValue
   ) -> IRValue {
-    guard target.hasMatrixUnit, shape.operands != .f32, shape.depthStride == 1 else {
-      return ir.int(0)
+    guard usesMatrixUnit, shape.operands != .f32, shape.depthStride == 1 else { return ir.int(0) }
+    var count = rows
+    if !shape.operands.isTiled {
+      let isWhole = ir.compare(.equal, ir.urem(depth, ir.int(tileSide)), ir.int(0))
+      count = ir.select(isWhole, rows, ir.int(0))
     }
-    let isWhole = ir.compare(
-      .equal, ir.urem(depth, ir.int(shape.operands.bandUnits)), ir.int(0))
-    let count = ir.select(isWhole, rows, ir.int(0))
     var start = ir.int(0)
-    for height in [32, 16] {
+    for height in [2 * tileSide, tileSide] {
       let end = ir.add(
         start, ir.mul(ir.udiv(ir.sub(count, start), ir.int(height)), ir.int(height)))
       ir.loop(from: start, to: end, by: height) { row in
@@ -169,14 +170,13 @@ extension CodeGenerator {
       }
       start = end
     }
-    if shape.operands == .splitF32 {
-      ir.when(ir.compare(.less, start, rows)) {
-        lowMatrixTile(
-          shape, at(a, ir.mul(start, ir.int(shape.rowStride))), b,
-          at(c, ir.mul(start, ir.int(shape.leading))), rows: ir.sub(rows, start), depth: depth)
-      }
+    guard shape.operands.isTiled else { return start }
+    ir.when(ir.compare(.less, start, rows)) {
+      lowMatrixTile(
+        shape, at(a, ir.mul(start, ir.int(shape.rowStride))), b,
+        at(c, ir.mul(start, ir.int(shape.leading))), rows: ir.sub(rows, start), depth: depth)
     }
-    return start
+    return rows
   }
 
   /// The heights of tiles: the full one of at most 8 rows, then ever smaller ones for what is left of a

@@ -8,10 +8,7 @@ internal import MoTIR
 // each thread.
 extension CodeGenerator {
   /// `true` iff the entries configure the tiles.
-  var usesMatrixUnit: Bool { target.hasMatrixUnit && operands != .f32 }
-
-  /// Units of depth of one instruction, and the rows and columns of its result.
-  private var side: Int { 16 }
+  var usesMatrixUnit: Bool { operands.isTiled }
 
   /// Emits the configuration of all eight tiles: 16 rows of 64 bytes.
   func configureMatrixUnit() {
@@ -41,11 +38,11 @@ extension CodeGenerator {
     _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
     depth: IRValue
   ) {
-    let bands = height / side
-    let halves = plan.tile.columns / side
+    let bands = height / tileSide
+    let halves = plan.tile.columns / tileSide
     let resultStride = ir.int(4 * shape.leading)
     let places = (0..<bands * halves).map { index in
-      at(c, index / halves * side * shape.leading + index % halves * side)
+      at(c, index / halves * tileSide * shape.leading + index % halves * tileSide)
     }
     for (number, place) in places.enumerated() {
       if shape.accumulates {
@@ -54,22 +51,26 @@ extension CodeGenerator {
         ir.intrinsic("llvm.x86.tilezero", overloads: [], [tileNumber(number)])
       }
     }
-    let step = shape.operands.bandUnits
+    let step = tileSide * shape.operands.terms
+    // From a tile of A to the next in depth, in units a unit of depth; and from one row of it to the next.
+    let (ahead, row) =
+      shape.operands.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
     ir.loop(from: ir.int(0), to: depth, by: step) { unit in
       // Of the next panel's lines each tile of 32 rows fetches a quarter: as many as the band has, halved.
       for line in 0..<step / 2 {
         ir.prefetch(at(next, ir.add(ir.mul(unit, ir.int(8)), ir.int(16 * line))))
       }
       func load(a term: Int) {
+        let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(ahead))
         for band in 0..<bands {
-          let offset = term * side + band * side * shape.rowStride
-          tileLoad(4 + band, at(a, ir.add(unit, ir.int(offset))), ir.int(4 * shape.rowStride))
+          let place = at(a, ir.add(first, ir.int(band * tileSide * shape.rowStride)))
+          tileLoad(4 + band, place, ir.int(4 * row))
         }
       }
       func load(b term: Int) {
-        let first = ir.mul(ir.add(unit, ir.int(term * side)), ir.int(shape.panelDepthStride))
+        let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(shape.panelDepthStride))
         for half in 0..<halves {
-          let place = at(b, ir.add(first, ir.int(half * side)))
+          let place = at(b, ir.add(first, ir.int(half * tileSide)))
           tileLoad(6 + half, place, ir.int(4 * shape.panelDepthStride))
         }
       }
@@ -109,10 +110,10 @@ extension CodeGenerator {
         name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64], returns: ir.void,
         attributes: ["noinline"], target: target.functionAttributes
       ) { p in
-        let result = ir.stack(bytes: 4 * side * columns)
+        let result = ir.stack(bytes: 4 * tileSide * columns)
         var whole = shape
         (whole.leading, whole.accumulates) = (columns, false)
-        matrixTile(side, whole, p[0], p[1], result, next: p[1], depth: p[4])
+        matrixTile(tileSide, whole, p[0], p[1], result, next: p[1], depth: p[4])
         ir.loop(from: ir.int(0), to: p[3]) { row in
           for column in stride(from: 0, to: columns, by: lanes) {
             let place = at(p[2], ir.add(ir.mul(row, ir.int(shape.leading)), ir.int(column)))

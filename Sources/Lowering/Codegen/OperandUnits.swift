@@ -11,7 +11,7 @@ extension CodeGenerator {
     switch operands {
     case .f32: deep
     case .bf16: ceilDivide(deep, 2)
-    case .splitF32: ir.mul(ceilDivide(deep, operands.band), ir.int(operands.bandUnits))
+    case .bf16Tiles, .splitF32: ir.mul(ceilDivide(deep, operands.band), ir.int(operands.bandUnits))
     }
   }
 
@@ -48,7 +48,7 @@ extension CodeGenerator {
   func pairs(_ first: IRValue, _ second: IRValue) -> [IRValue] {
     switch operands {
     case .f32: preconditionFailure("a unit of f32 is one element")
-    case .bf16:
+    case .bf16, .bf16Tiles:
       let order = (0..<lanes).flatMap { [$0, lanes + $0] }
       return [ir.bitcast(ir.shuffle(roundToBF16(first), roundToBF16(second), order), vector)]
     case .splitF32:
@@ -62,7 +62,7 @@ extension CodeGenerator {
   func neighbours(_ low: IRValue, _ high: IRValue) -> [IRValue] {
     switch operands {
     case .f32: preconditionFailure("a unit of f32 is one element")
-    case .bf16:
+    case .bf16, .bf16Tiles:
       let both = ir.shuffle(roundToBF16(low), roundToBF16(high), Array(0..<2 * lanes))
       return [ir.bitcast(both, vector)]
     case .splitF32:
@@ -80,38 +80,60 @@ extension CodeGenerator {
     return ir.shuffle(halves[0], halves[values.count - 1], order)
   }
 
-  // MARK: Rows as left operands
+  // MARK: Left operands
 
-  /// Stores `active` lanes of f32 as elements from `column` on of the operand's row at `start`.
+  /// Returns where a row of a left operand begins, `units` units of depth a row, in an area for whole tiles.
+  ///
+  /// In tiles, its pieces lie a tile apart.
+  func operandRow(_ row: IRValue, units: Int, in area: IRValue) -> IRValue {
+    guard operands.isTiled else { return at(area, ir.mul(row, ir.int(units))) }
+    let inTile = ir.urem(row, ir.int(tileSide))
+    let band = ir.mul(ir.sub(row, inTile), ir.int(units))
+    return at(area, ir.add(band, ir.mul(inTile, ir.int(tileSide))))
+  }
+
+  /// Stores `active` lanes of f32 as elements from `column` on of the row that begins at `start`.
   ///
   /// - Requires: the row was opened.
   func storeOperand(_ value: IRValue, _ start: IRValue, _ column: IRValue, _ active: Int) {
     switch operands {
     case .f32: store(value, at(start, column), active)
     case .bf16: store(roundToBF16(value), ir.element(start, column, ir.i16), active)
-    case .splitF32:
+    case .bf16Tiles, .splitF32:
       let band = ir.int(operands.band)
-      let first = ir.mul(ir.udiv(column, band), ir.int(2 * operands.bandUnits))
+      // Halves of units.
+      let tile = 2 * tileUnits
+      let first = ir.mul(ir.udiv(column, band), ir.int(operands.terms * tile))
       let place = ir.element(start, ir.add(first, ir.urem(column, band)), ir.i16)
-      let lanes = value.type.lanes == 1 ? ir.splat(value, self.lanes) : value
-      for (term, bits) in splitTerms(lanes).enumerated() {
-        let target = ir.element(place, ir.int(term * operands.band), ir.i16)
-        store(highHalves([bits]), target, active)
+      for (term, halves) in terms(value).enumerated() {
+        store(halves, ir.element(place, ir.int(term * tile), ir.i16), active)
       }
     }
   }
 
-  /// Clears what the elements of an operand's row at `start` leave of its last unit, or of its last band.
+  /// Returns a vector of bf16 a term, or a scalar.
+  private func terms(_ value: IRValue) -> [IRValue] {
+    guard operands == .splitF32 else { return [roundToBF16(value)] }
+    let lanes = value.type.lanes == 1 ? ir.splat(value, self.lanes) : value
+    return splitTerms(lanes).map { highHalves([$0]) }
+  }
+
+  /// Clears what the elements of a row that begins at `start` leave of its last unit, or of its last band.
   func openOperandRow(_ start: IRValue, width: Int) {
-    let end = operands.units(width)
-    switch operands {
-    case .f32: break
-    case .bf16:
-      if !width.isMultiple(of: 2) { ir.store(ir.int(0, ir.i32), at(start, end - 1)) }
-    case .splitF32:
-      guard !width.isMultiple(of: operands.band) else { return }
-      ir.clear(
-        at(start, end - operands.bandUnits), bytes: ir.int(4 * operands.bandUnits))
+    guard operands.isTiled else {
+      guard operands == .bf16, !width.isMultiple(of: 2) else { return }
+      return ir.store(ir.int(0, ir.i32), at(start, width / 2))
+    }
+    guard !width.isMultiple(of: operands.band) else { return }
+    let last = width / operands.band * operands.terms
+    for term in 0..<operands.terms {
+      ir.store(ir.zero(vector), at(start, (last + term) * tileUnits))
     }
   }
+
+  /// Rows of a tile, and units of depth, and columns of a product of tiles.
+  var tileSide: Int { 16 }
+
+  /// Units of a tile.
+  var tileUnits: Int { tileSide * tileSide }
 }

@@ -28,7 +28,8 @@ struct SourceRows {
 // is the units that the matrix unit takes at once, of each term, or one.
 //
 // On the right, and on the left of the vector tile: panels `[width / columns][units][columns]`, so that the
-// inner loop reads whole vectors. On the left of the matrix unit: `[width][units]`, a row a channel.
+// inner loop reads whole vectors. On the left of the matrix unit: tiles `[width / 16][units / 16][16][16]` of a
+// row a channel.
 extension CodeGenerator {
   /// Lays the bands `bands` of `rows` out in `area`, where the first of all begins at unit `start`.
   ///
@@ -76,7 +77,8 @@ extension CodeGenerator {
   func leftOperand(_ base: IRValue, units: Int, from unit: IRValue) -> MatmulOperand {
     let columns = plan.tile.columns
     guard !usesMatrixUnit else {
-      return MatmulOperand(base: at(base, unit), rowStride: units, depthStride: 1)
+      return MatmulOperand(
+        base: at(base, ir.mul(unit, ir.int(tileSide))), rowStride: units, depthStride: 1)
     }
     return MatmulOperand(
       base: at(base, ir.mul(unit, ir.int(columns))), rowStride: 1, depthStride: columns,
@@ -164,17 +166,17 @@ extension CodeGenerator {
 
   // MARK: Channels
 
-  /// Lays a band out as a vector of units for each channel: squares are transposed.
+  /// Lays a band out in tiles of 16 channels, which are transposed squares.
   private func layOutChannels(_ work: LayingOut, from first: IRValue, at unit: IRValue) {
     let members = (0..<termUnits).map { unitRows(work, ir.add(first, ir.int($0))) }
     func channels(from column: IRValue, _ active: Int) {
       let units = members.map { unitVectors($0, column, active) }
       for term in 0..<operands.terms {
         let square = transpose(units.map { $0[term] })
-        let first = ir.add(unit, ir.int(term * termUnits))
+        let tile = ir.add(
+          ir.mul(column, work.units), ir.mul(ir.add(unit, ir.int(term * termUnits)), ir.int(tileSide)))
         for offset in 0..<active {
-          let channel = ir.mul(ir.add(column, ir.int(offset)), work.units)
-          keep(square[offset], work, at: ir.add(channel, first))
+          keep(square[offset], work, at: ir.add(tile, ir.int(offset * tileSide)))
         }
       }
     }

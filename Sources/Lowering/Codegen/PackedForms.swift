@@ -96,8 +96,8 @@ extension CodeGenerator {
       }
     }
     let step = lanes * depth
-    guard operands.terms == 1 else {
-      // Terms come in whole bands: columns beyond the last one are zeros.
+    guard !operands.isTiled else {
+      // Tiles come in whole bands: columns beyond the last one are zeros.
       return ir.loop(from: ir.int(0), to: columns, by: step) { column in
         packSquares(from: column) { address, column in
           ir.maskedLoad(vector, address, lanes(from: column, below: columns))
@@ -132,8 +132,8 @@ extension CodeGenerator {
     let index = ir.add(ir.mul(group, panels), panel)
     let target = at(packed, ir.mul(index, ir.mul(units, ir.int(width))))
     let first = ir.mul(panel, ir.int(width))
-    // Terms come in whole bands.
-    let multiple = operands.terms > 1 ? operands.band : depth
+    // Tiles come in whole bands.
+    let multiple = operands.isTiled ? operands.band : depth
     let end = ir.mul(ceilDivide(rows.to, multiple), ir.int(multiple))
     ir.loop(from: ir.udiv(rows.from, ir.int(depth)), to: ir.udiv(end, ir.int(depth))) { unit in
       for part in stride(from: 0, to: width, by: lanes) {
@@ -155,7 +155,7 @@ extension CodeGenerator {
 
   /// Loads one unit; the second half of a pair is 0 beyond the last column.
   private func loadUnit(_ address: IRValue, column: IRValue, columns: IRValue) -> IRValue {
-    guard operands == .bf16 else { return ir.load(ir.f32, address) }
+    guard operands.isRounded else { return ir.load(ir.f32, address) }
     let hasSecond = ir.compare(.less, ir.add(column, ir.int(1)), columns)
     let second = ir.select(hasSecond, at(address, 1), address)
     let high = ir.select(hasSecond, ir.load(ir.f32, second), ir.float(0))

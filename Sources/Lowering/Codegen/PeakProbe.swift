@@ -38,7 +38,7 @@ package struct PeakProbe: Probe {
     try ir.target(target.cpu)
     switch unit {
     case .vector:
-      let usesPairs = operands == .bf16 && target.hasBF16DotProduct
+      let usesPairs = operands.isRounded && target.hasBF16DotProduct
       let accumulators = target.tile.rows * target.tile.vectors
       flops =
         Double(Self.rounds * Self.steps * accumulators * target.lanes) * (usesPairs ? 4 : 2)

@@ -82,7 +82,7 @@ extension CodeGenerator {
 
   /// Panels of a's rows that are multiplied while a panel of b passes by: more of them push each other
   /// out of the second cache.
-  private var panelsTogether: Int { usesMatrixUnit ? 8 : 2 }
+  private var panelsTogether: Int { usesMatrixUnit ? (operands == .splitF32 ? 4 : 8) : 2 }
 
   /// Emits c[rows, columns] (+)= Σ over depth of a ⊗ b, this thread's share of the rows.
   func outerProducts(

@@ -7,16 +7,24 @@ public enum OperandFormat: String, Hashable, Sendable, CaseIterable {
   case f32
   /// A unit is two neighbours in depth, rounded to bf16.
   case bf16
+  /// The same for a matrix unit: the left operand in tiles of 16 rows of 16 units, one after the other.
+  case bf16Tiles = "bf16-tiles"
   /// Each f32 is the exact sum of three bf16, its *terms*: a matrix unit for bf16 multiplies f32.
   ///
   /// Of the nine products of two numbers' terms, the six largest are added up in f32. What the other three would
-  /// add is at most 2⁻²³ of the product, and on average much less than an f32 product loses by rounding. Units
-  /// are pairs of neighbours, of the first term for a band of depth, then of the second, then of the third.
-  /// An infinity gives NaN, because what is left of it beside its first term is ∞ − ∞.
+  /// add is at most 2⁻²³ of the product, and on average much less than an f32 product loses by rounding. Tiles
+  /// are as those of bf16: of the first term for a band of depth, then of the second, then of the third. An
+  /// infinity gives NaN, because what is left of it beside its first term is ∞ − ∞.
   case splitF32 = "split-f32"
 }
 
 extension OperandFormat {
+  /// `true` iff a matrix unit multiplies.
+  package var isTiled: Bool { self == .bf16Tiles || self == .splitF32 }
+
+  /// `true` iff numbers are rounded to bf16.
+  package var isRounded: Bool { self == .bf16 || self == .bf16Tiles }
+
   /// Elements of a unit.
   package var depth: Int { self == .f32 ? 1 : 2 }
 
@@ -38,7 +46,7 @@ extension OperandFormat {
     switch self {
     case .f32: deep
     case .bf16: (deep + 1) / 2
-    case .splitF32: (deep + band - 1) / band * (band / depth * terms)
+    case .bf16Tiles, .splitF32: (deep + band - 1) / band * (band / depth * terms)
     }
   }
 

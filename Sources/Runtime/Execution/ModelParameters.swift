@@ -1,4 +1,4 @@
-public import MoTIR
+package import MoTIR
 
 // Parameters and gradients of a compiled model, as files hold them: one tensor a group.
 extension CompiledModel {
@@ -8,25 +8,34 @@ extension CompiledModel {
   /// - Throws: `Diagnostic` if elements are not F32, BF16 or F16.
   package func load(_ tensors: [Tensor]) throws(Diagnostic) {
     var rest = tensors[...]
+    try fillParameters { name, _, part throws(Diagnostic) in
+      guard let tensor = rest.popFirst() else { preconditionFailure("no tensor \(name)") }
+      precondition(tensor.name == name, "tensor \(tensor.name) stands where \(name) should")
+      try tensor.copyFloats(to: part)
+    }
+  }
+
+  /// Gives every parameter its initial values, which depend on the seed and its name alone, and packs them.
+  public func initialize(seed: UInt64) {
+    let initializer = ParameterInitializer(seed: seed)
+    fillParameters { initializer.fill($2, of: $0, $1.initialization) }
+  }
+
+  /// Has `fill` write the values of every tensor, a group of a parameter, and packs them.
+  private func fillParameters<Failure: Error>(
+    _ fill: (_ name: String, ParameterDeclaration, UnsafeMutableBufferPointer<Float>)
+      throws(Failure) -> Void
+  ) throws(Failure) {
     for placement in plan.parameters {
       let master = floats(placement.master)
-      var first = 0
-      for name in placement.declaration.tensorNames {
-        guard let tensor = rest.popFirst() else { preconditionFailure("no tensor \(name)") }
-        precondition(tensor.name == name, "tensor \(tensor.name) stands where \(name) should")
-        let part = UnsafeMutableBufferPointer(rebasing: master[first..<(first + tensor.count)])
-        try tensor.copyFloats(to: part)
-        first += tensor.count
+      let names = placement.declaration.tensorNames
+      let count = master.count / names.count
+      for (index, name) in names.enumerated() {
+        let part = master[(index * count)..<((index + 1) * count)]
+        try fill(name, placement.declaration, UnsafeMutableBufferPointer(rebasing: part))
       }
     }
     run("pack")
-  }
-
-  /// Gives every parameter its initial values, which depend on the seed and its name alone.
-  ///
-  /// - Throws: `Diagnostic` if memory is short.
-  public func initialize(_ module: Module, seed: UInt64) throws {
-    try load(ParameterInitializer(seed: seed).tensors(of: module))
   }
 
   /// Returns the parameters as they are now.

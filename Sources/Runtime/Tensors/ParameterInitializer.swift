@@ -27,18 +27,28 @@ package struct ParameterInitializer: Sendable {
   package func values(
     of name: String, count: Int, _ initialization: Initialization
   ) -> [Float] {
+    [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      fill(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), of: name, initialization)
+      initialized = count
+    }
+  }
+
+  /// Fills `values` with the first values of the tensor called `name`.
+  package func fill(
+    _ values: UnsafeMutableBufferPointer<Float>, of name: String,
+    _ initialization: Initialization
+  ) {
     switch initialization {
-    case .ones: return [Float](repeating: 1, count: count)
-    case .zeros: return [Float](repeating: 0, count: count)
+    case .ones: values.initialize(repeating: 1)
+    case .zeros: values.initialize(repeating: 0)
     case .normal(let deviation):
       let random = CounterRandom(seed: seed, name: name)
-      return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-        for pair in 0..<((count + 1) / 2) {
-          let (first, second) = random.normals(pair)
-          buffer[2 * pair] = Float(first * deviation)
-          if 2 * pair + 1 < count { buffer[2 * pair + 1] = Float(second * deviation) }
+      for pair in 0..<((values.count + 1) / 2) {
+        let (first, second) = random.normals(pair)
+        values.initializeElement(at: 2 * pair, to: Float(first * deviation))
+        if 2 * pair + 1 < values.count {
+          values.initializeElement(at: 2 * pair + 1, to: Float(second * deviation))
         }
-        initialized = count
       }
     }
   }

@@ -23,13 +23,12 @@ struct BenchMaker {
     var cases: [BenchCase] = []
     var bases: [BenchMode: Int] = [:]
     for (index, module) in modules.enumerated() {
-      let tensors = try tensors(of: module)
       let batches = try mixes.map { try $0.batch(for: module) }
       for mode in modes {
         let mode = (case: mode, options: try compile.optionsToRun(fuse: mode.fusion))
         let subject = try self.subject(
-          "\(mode.case)", module, mode.options, tensors, batches[0],
-          .init(tasks: tasks, profiles: profiles, sharesMemory: false))
+          "\(mode.case)", module, mode.options, batches[0],
+          .init(tasks: tasks, profiles: profiles, tensors: nil))
         for (number, batch) in batches.enumerated() {
           let more =
             (index > 0 ? [module.name] : []) + (number > 0 ? [mixes[number].text] : [])
@@ -49,28 +48,24 @@ struct BenchMaker {
   /// - Parameter profiles: whether someone wants to know where the time of the last stage goes.
   func ablation(_ module: Module, mix: TokenMix, profiles: Bool) throws -> [BenchCase] {
     let switches = Switch.ablation.filter { !compile.disabledNames.contains($0.name) }
-    let tensors = try tensors(of: module)
+    let tensors = try clock.measure("initialize") { try initialTensors(of: module, seed: 0) }
     let batch = try mix.batch(for: module)
     return try (0...switches.count).map { count in
       let name = count == 0 ? BenchMode.unfused.rawValue : switches[count - 1].name
       let options = try compile.optionsToRun(fuse: .all, without: Array(switches[count...]))
       let isLast = count == switches.count
       let subject = try subject(
-        name, module, options, tensors, batch,
-        .init(tasks: tasks, profiles: profiles && isLast, sharesMemory: true))
+        name, module, options, batch,
+        .init(tasks: tasks, profiles: profiles && isLast, tensors: tensors))
       return BenchCase(name: name, subject: subject, batch: batch, base: nil)
     }
   }
 
-  private func tensors(of module: Module) throws -> [Tensor] {
-    try clock.measure("initialize") { try initialTensors(of: module, seed: 0) }
-  }
-
   private func subject(
-    _ name: String, _ module: Module, _ options: CompileOptions, _ tensors: [Tensor],
-    _ batch: Batch, _ wishes: BenchSubject.Wishes
+    _ name: String, _ module: Module, _ options: CompileOptions, _ batch: Batch,
+    _ wishes: BenchSubject.Wishes
   ) throws -> BenchSubject {
     let build = Build(module, options, clock: clock, perfMap: perfMap)
-    return try BenchSubject(name, build, tensors, batch, pool, wishes)
+    return try BenchSubject(name, build, batch, pool, wishes)
   }
 }

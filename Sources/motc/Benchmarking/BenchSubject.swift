@@ -49,8 +49,8 @@ final class BenchSubject {
     let tasks: [BenchTask]
     /// Whether someone wants to know where the time goes.
     let profiles: Bool
-    /// Whether it has memory only when its turn comes, for there are many subjects.
-    let sharesMemory: Bool
+    /// What to load each time when its turn comes, if it has memory only then, for there are many subjects.
+    let tensors: [Tensor]?
   }
 
   /// Returns the memory that the model takes, in a process that began to build it at `before`.
@@ -62,8 +62,7 @@ final class BenchSubject {
   ///
   /// - Throws: `Diagnostic` if the module can do none of the tasks.
   init(
-    _ name: String, _ build: Build, _ tensors: [Tensor], _ batch: Batch, _ pool: ThreadPool,
-    _ wishes: Wishes
+    _ name: String, _ build: Build, _ batch: Batch, _ pool: ThreadPool, _ wishes: Wishes
   ) throws {
     let module = build.module
     let held = module.functions.map(\.name)
@@ -78,11 +77,11 @@ final class BenchSubject {
     }
     let trains = tasks.contains(.train)
     self.forward = forward ?? "gradients"
-    self.tensors = wishes.sharesMemory ? tensors : nil
+    tensors = wishes.tensors
     let names = (tasks.contains(.forward) ? [self.forward] : []) + (trains ? ["gradients"] : [])
     try check(batch, for: build.functions(names), of: module)
     model = try build.model(names, trains: trains, pool: pool)
-    try model.load(tensors)
+    if let tensors { try model.load(tensors) } else { model.initialize(seed: 0) }
     model.setInputs(batch)
     try build.clock.measure("warm up \(name)") {
       for task in tasks { _ = try run(task) }

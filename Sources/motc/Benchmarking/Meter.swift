@@ -59,7 +59,7 @@ struct MachineMeters {
     let (target, operands) = (options.target, options.operands)
     vector = try Meter(pool) { try PeakProbe(target: target, operands: operands) }
     matrix =
-      target.hasMatrixUnit && operands != .f32
+      operands.isTiled
       ? try Meter(pool) { try PeakProbe(target: target, operands: operands, unit: .matrix) } : nil
     memory = withMemory ? try Meter(pool) { try MemoryProbe(target: target) } : nil
   }
