@@ -14,8 +14,8 @@ final class AttentionEmitter {
   let shape: AttentionShape
   let frame: KernelFrame
   var ir: IRBuilder { code.ir }
-  /// `true` iff operands are bf16: see `AttentionPairs`.
-  let isPaired: Bool
+  /// What operands of its products are made of, in rows.
+  let operands: OperandFormat
   let isGradient: Bool
   /// `true` iff products over queries read their strips by key.
   let transposes: Bool
@@ -27,16 +27,24 @@ final class AttentionEmitter {
     self.frame = frame
     isGradient = gradient
     let usesBlas = code.plan.backend == .blas
-    isPaired = code.operands.isRounded && code.target.hasBF16DotProduct && !usesBlas
-    transposes = isPaired && gradient && code.usesMatrixUnit
+    if code.operands == .splitF32 {
+      operands = .splitF32
+    } else if code.operands.isRounded, code.target.hasBF16DotProduct, !usesBlas {
+      operands = .bf16
+    } else {
+      operands = .f32
+    }
+    transposes = gradient && code.usesMatrixUnit
     scratch = AttentionScratch(
-      shape, tile: code.plan.tile, usesBlas: usesBlas, isPaired: isPaired,
+      shape, tile: code.plan.tile, usesBlas: usesBlas, operands: operands,
       transposes: transposes, gradient: gradient)
     code.reserveScratch(scratch.bytes)
   }
 
   // MARK: Geometry
 
+  /// `true` iff units of operands are pairs: see `AttentionPairs`.
+  var isPaired: Bool { operands != .f32 }
   var attention: Op.Attention { shape.attention }
   var sequence: Int { shape.sequence }
   var width: Int { shape.headWidth }
@@ -63,14 +71,11 @@ final class AttentionEmitter {
     code.at(area(offset), ir.mul(row, ir.int(scratch.padded)))
   }
 
-  /// Returns the address of row `row` of an operand of products over rows: `[S, P]`, or `[S / 2, P]` in
-  /// pairs.
+  /// Returns the address of row `row`, the first of a panel, of an operand of products over rows.
   func rowAcross(_ row: IRValue, of offset: Int) -> IRValue { self.row(units(row), of: offset) }
 
-  /// Returns the units of `elements` neighbours in depth.
-  func units(_ elements: IRValue) -> IRValue {
-    isPaired ? ir.udiv(elements, ir.int(2)) : elements
-  }
+  /// Returns the units of `elements` neighbours in depth; where units are pairs, whole panels of elements.
+  func units(_ elements: IRValue) -> IRValue { isPaired ? code.units(elements) : elements }
 
   /// Returns `count` rounded up to whole panels.
   func wholePanels(_ count: IRValue) -> IRValue {

@@ -98,7 +98,11 @@ extension AttentionEmitter {
     scores(
       tile, of: queries(scratch.upstream), by: scratch.valuesTransposed, of: head.values,
       into: scratch.gradientStrip)
-    if isPaired { pairedScoreGradients(tile) } else { scoreGradients(tile) }
+    if isPaired, !transposes {
+      pairedScoreGradients(tile)
+    } else {
+      scoreGradients(tile)
+    }
     if transposes { transposeStrips(tile) }
     accumulate(
       scratch.strip, tile, times: rowAcross(tile.first, of: scratch.upstreamAcross),
@@ -111,16 +115,19 @@ extension AttentionEmitter {
       into: row(tile.first, of: scratch.queryGradients), accumulates: true)
   }
 
-  /// Turns scores into probabilities and their gradients into score gradients, row by row.
+  /// Turns scores into probabilities and their gradients into score gradients, row by row; these in pairs of
+  /// keys, too, where units are pairs.
   private func scoreGradients(_ tile: Tile) {
     forEachRow(tile.queries) { row, query in
       let numbers = rowNumbers(query)
       _ = forEachPanel(ofRow: query, tile, carrying: []) { key, _, isMixed in
-        for key in vectors(ofPanel: key) {
-          let (p, ds) = gradients(row: row, key: key, tile, numbers, isMixed: isMixed)
+        let gradients = vectors(ofPanel: key).map { key in
+          let (p, ds) = self.gradients(row: row, key: key, tile, numbers, isMixed: isMixed)
           ir.store(p, place(scratch.strip, row, key, tile))
           ir.store(ds, place(scratch.gradientStrip, row, key, tile))
+          return ds
         }
+        if isPaired { storePairs(gradients, row, key, tile) }
         return []
       }
     }

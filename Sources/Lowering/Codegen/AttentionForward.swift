@@ -122,7 +122,7 @@ extension AttentionEmitter {
         let places = vectors(ofPanel: key).map { self.place(scratch.strip, row, $0, tile) }
         let p = places.map { code.exp2(ir.fsub(ir.load(code.vector, $0), top)) }
         if isPaired {
-          ir.store(rounded(p[0], p[1]), probabilityPlace(row, key, tile))
+          storePairs(p, row, key, tile)
         } else {
           for (place, p) in zip(places, p) { ir.store(p, place) }
         }

@@ -16,8 +16,8 @@ extension AttentionEmitter {
     }
   }
 
-  /// Copies all rows of a head times `scale` to `[S, P]`, or in pairs to `[S / 2, P]`, whose last panel
-  /// of rows is filled up with zeros.
+  /// Copies all rows of a head times `scale` to `[U(S), P]`; in pairs the last panel of rows is filled up with
+  /// zeros.
   func packAcross(_ source: IRValue, stride: Int, scale: Double = 1, into target: Int) {
     guard isPaired else {
       return packRows(
@@ -33,9 +33,12 @@ extension AttentionEmitter {
           ir.select(exists, x, ir.zero(code.vector))
         }
       }
-      let to = rowAcross(first, of: target)
+      let unit = ir.udiv(first, ir.int(2))
       for (index, (even, odd)) in zip(rows[0], rows[1]).enumerated() {
-        ir.store(interleaved(even, odd), code.at(to, index * code.lanes))
+        for (term, units) in code.pairs(even, odd).enumerated() {
+          let to = row(code.place(ofUnit: unit, term: term), of: target)
+          ir.store(units, code.at(to, index * code.lanes))
+        }
       }
     }
   }
@@ -54,7 +57,9 @@ extension AttentionEmitter {
   private func rowUnits(_ source: IRValue, scale: Double) -> [IRValue] {
     let vectors = rowVectors(source, scale: scale)
     guard isPaired else { return vectors }
-    return stride(from: 0, to: vectors.count, by: 2).map { rounded(vectors[$0], vectors[$0 + 1]) }
+    return stride(from: 0, to: vectors.count, by: 2).flatMap {
+      code.neighbours(vectors[$0], vectors[$0 + 1])
+    }
   }
 
   /// Copies all rows of a head to panels `[S / columns][depth][columns]`, by square transposes.

@@ -89,10 +89,8 @@ extension AttentionEmitter {
       return MatmulOperand(
         base: place(strip, row, tile.from, tile), rowStride: scratch.stripStride, depthStride: 1)
     }
-    let place = isGradient ? pairPlace : probabilityPlace
     return MatmulOperand(
-      base: place(row, tile.from, tile),
-      rowStride: isGradient ? scratch.pairStride : scratch.stripStride, depthStride: 1)
+      base: pairPlace(row, tile.from, tile), rowStride: scratch.pairStride, depthStride: 1)
   }
 
   /// Adds stripᵀ · rows to the sums of the tile's keys.
@@ -153,8 +151,6 @@ extension AttentionEmitter {
     let tile = code.plan.tile
     return tile.columns.isMultiple(of: tile.rows) && !isPaired ? tile.rows : tile.columns
   }
-
-  private var operands: OperandFormat { isPaired ? .bf16 : .f32 }
 
   /// Returns rows [S, P] in scratch memory as the right matrix of a product over rows.
   private func rowPanels(_ rows: IRValue) -> MatmulPanels {

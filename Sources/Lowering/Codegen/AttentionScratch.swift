@@ -3,13 +3,13 @@ internal import MoTIR
 /// Where attention keeps what in a thread's scratch memory, in bytes.
 ///
 /// S the sequence padded to blocks and panels, P the head width padded to panels, W the head width. Operands
-/// of products are in units of 32 bits: one f32, or two bf16 that are neighbours in depth.
+/// of products are in units of depth; U(n) is the units of n elements.
 struct AttentionScratch {
   /// Queries and keys in a block.
   let queryRows, keyColumns: Int
   /// P
   let padded: Int
-  /// Units of a query or a key as an operand of scores: W, or P / 2 in pairs.
+  /// Units of a query or a key as an operand of scores: W, or U(P) in pairs.
   let depth: Int
   /// Units from one query to the next.
   let rowUnits: Int
@@ -18,12 +18,13 @@ struct AttentionScratch {
   /// Queries times the scale, and the output's gradient: a block of rows [queryRows, rowUnits] forward, all
   /// rows [S, rowUnits] backward.
   let queries, upstream: Int
-  /// The same as operands of products over rows: [S, P], or [S / 2, P] in pairs.
+  /// The same as operands of products over rows: [U(S), P].
   let queriesAcross, upstreamAcross: Int
   /// Scores and their gradients: [queryRows, stripStride].
   let strip, gradientStrip: Int
-  /// Score gradients in pairs of keys, [queryRows, pairStride], and units from one row to the next.
-  let gradientPairs, pairStride: Int
+  /// Forward probabilities, backward score gradients, in pairs of keys: [queryRows, pairStride], and units from
+  /// one row to the next. Of one term, probabilities take the place of their scores.
+  let keyPairs, pairStride: Int
   /// What `strip` and `gradientStrip` hold in pairs of queries, a row a key: [keyColumns, keyStride], which the
   /// matrix unit reads; and units from one row to the next.
   let probabilitiesByKey, gradientsByKey, keyStride: Int
@@ -36,7 +37,7 @@ struct AttentionScratch {
   let normalizers, deltas: Int
   /// Panels [S / columns][depth][columns].
   let keysTransposed, valuesTransposed: Int
-  /// Rows [S, P], or [S / 2, P] in pairs.
+  /// Rows [U(S), P].
   let keyRows, valueRows: Int
   /// Sums [S, P].
   let queryGradients, keyGradients, valueGradients: Int
@@ -48,34 +49,37 @@ struct AttentionScratch {
   let bytes: Int
 
   init(
-    _ shape: AttentionShape, tile: TileShape, usesBlas: Bool, isPaired: Bool, transposes: Bool,
-    gradient: Bool
+    _ shape: AttentionShape, tile: TileShape, usesBlas: Bool, operands: OperandFormat,
+    transposes: Bool, gradient: Bool
   ) {
+    let isPaired = operands != .f32
     padded = tile.padded(shape.headWidth)
     let sequence = tile.padded((shape.sequence + 63) / 64 * 64)
     // OpenBLAS packs its operands in every call, so that larger blocks suit it better.
     // Forward, fewer queries leave more of the first cache to keys; backward they are the depth of products.
     queryRows = usesBlas ? 256 : gradient ? 128 : 32
     keyColumns = usesBlas ? sequence : min(sequence, gradient ? 128 : 512)
-    depth = isPaired ? padded / 2 : shape.headWidth
-    rowUnits = isPaired ? padded / 2 : padded
+    depth = isPaired ? operands.units(padded) : shape.headWidth
+    rowUnits = operands.units(padded)
     stripStride = keyColumns + 16
-    pairStride = keyColumns / 2 + 16
-    keyStride = queryRows / 2 + 16
+    let pairsInPlace = isPaired && !gradient && operands.terms == 1
+    pairStride = pairsInPlace ? stripStride : operands.units(keyColumns) + 16
+    keyStride = operands.units(queryRows) + 16
     var next = 0
     func reserve(_ count: Int, if isUsed: Bool = true) -> Int {
       defer { next += isUsed ? (4 * count + 63) / 64 * 64 : 0 }
       return next
     }
     let rows = gradient ? sequence : queryRows
-    let across = sequence * padded / (isPaired ? 2 : 1)
+    let across = operands.units(sequence) * padded
     queries = reserve(rows * rowUnits)
     upstream = reserve(rows * rowUnits, if: gradient)
     queriesAcross = isPaired && gradient ? reserve(across) : queries
     upstreamAcross = isPaired && gradient ? reserve(across) : upstream
     strip = reserve(queryRows * stripStride)
     gradientStrip = reserve(queryRows * stripStride, if: gradient)
-    gradientPairs = reserve(queryRows * pairStride, if: gradient && isPaired)
+    keyPairs =
+      pairsInPlace ? strip : reserve(queryRows * pairStride, if: isPaired)
     probabilitiesByKey = reserve(keyColumns * keyStride, if: transposes)
     gradientsByKey = reserve(keyColumns * keyStride, if: transposes)
     output = reserve(queryRows * padded, if: !gradient)

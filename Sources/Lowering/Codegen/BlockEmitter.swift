@@ -206,7 +206,8 @@ final class BlockEmitter {
       default: preconditionFailure("a matmul's operand has no rows")
       }
     }
-    return MatmulOperand(base: base, rowStride: stride, depthStride: 1)
+    return MatmulOperand(
+      base: base, rowStride: stride, depthStride: 1, isTiled: code.operands.isTiled)
   }
 
   /// Returns where the first row of a matmul's result begins, in the present strip.

@@ -105,7 +105,7 @@ extension CodeGenerator {
       }
     }
     return MatmulOperand(
-      base: area, rowStride: head.operandStride, depthStride: 1)
+      base: area, rowStride: head.operandStride, depthStride: 1, isTiled: operands.isTiled)
   }
 
   /// The loss of a row of logits, which become their gradients where `dlosses` is given.

@@ -12,6 +12,8 @@ struct MatmulOperand {
   let depthStride: Int
   /// Units from one panel of `tile.columns` rows to the next, where rows are laid out in panels.
   var panelStride: Int?
+  /// `true` iff rows are in tiles of the matrix unit.
+  var isTiled = false
 }
 
 /// The right matrix of a product: panels of `tile.columns` columns, read by whole vectors.
@@ -39,6 +41,7 @@ struct MatmulResult {
 struct MatmulShape: Hashable {
   let rowStride, depthStride: Int
   let rowPanelStride: Int?
+  let isTiled: Bool
   let panelDepthStride: Int
   let fetchedLines: Int
   var leading: Int
@@ -47,7 +50,7 @@ struct MatmulShape: Hashable {
 
   /// A name that tells shapes apart.
   var name: String {
-    "a\(rowStride)_\(depthStride)_b\(panelDepthStride)_f\(fetchedLines)_c\(leading)"
+    "a\(rowStride)_\(isTiled ? "tiles" : "\(depthStride)")_b\(panelDepthStride)_f\(fetchedLines)_c\(leading)"
       + "\(accumulates ? "_add" : "")_\(operands.rawValue)"
   }
   /// As `name`, with what only the walk over tiles depends on.
@@ -66,7 +69,7 @@ extension CodeGenerator {
     depth: IRValue, operands: OperandFormat
   ) {
     let shape = MatmulShape(
-      rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
+      rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride, isTiled: a.isTiled,
       panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines, leading: c.leading,
       accumulates: c.accumulates, operands: operands)
     let name = "multiply_\(shape.walkName)"
@@ -126,7 +129,7 @@ extension CodeGenerator {
     depth: IRValue
   ) {
     var start = matrixTiles(shape, a, b, c, next: next, rows: rows, depth: depth)
-    guard !shape.operands.isTiled else { return }
+    guard !isOfUnitOnly(shape) else { return }
     for height in tileHeights {
       let end = ir.add(
         start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
@@ -154,7 +157,7 @@ extension CodeGenerator {
   ) -> IRValue {
     guard usesMatrixUnit, shape.operands != .f32, shape.depthStride == 1 else { return ir.int(0) }
     var count = rows
-    if !shape.operands.isTiled {
+    if !isOfUnitOnly(shape) {
       let isWhole = ir.compare(.equal, ir.urem(depth, ir.int(tileSide)), ir.int(0))
       count = ir.select(isWhole, rows, ir.int(0))
     }
@@ -170,13 +173,18 @@ extension CodeGenerator {
       }
       start = end
     }
-    guard shape.operands.isTiled else { return start }
+    guard isOfUnitOnly(shape) else { return start }
     ir.when(ir.compare(.less, start, rows)) {
       lowMatrixTile(
         shape, at(a, ir.mul(start, ir.int(shape.rowStride))), b,
         at(c, ir.mul(start, ir.int(shape.leading))), rows: ir.sub(rows, start), depth: depth)
     }
     return rows
+  }
+
+  /// `true` iff only the matrix unit can read the operands.
+  private func isOfUnitOnly(_ shape: MatmulShape) -> Bool {
+    shape.isTiled || shape.operands.terms > 1
   }
 
   /// The heights of tiles: the full one of at most 8 rows, then ever smaller ones for what is left of a

@@ -54,7 +54,7 @@ extension CodeGenerator {
     let step = tileSide * shape.operands.terms
     // From a tile of A to the next in depth, in units a unit of depth; and from one row of it to the next.
     let (ahead, row) =
-      shape.operands.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
+      shape.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
     ir.loop(from: ir.int(0), to: depth, by: step) { unit in
       // Of the next panel's lines each tile of 32 rows fetches a quarter: as many as the band has, halved.
       for line in 0..<step / 2 {

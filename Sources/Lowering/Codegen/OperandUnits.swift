@@ -49,8 +49,9 @@ extension CodeGenerator {
     switch operands {
     case .f32: preconditionFailure("a unit of f32 is one element")
     case .bf16, .bf16Tiles:
+      let both = rounded(first, second)
       let order = (0..<lanes).flatMap { [$0, lanes + $0] }
-      return [ir.bitcast(ir.shuffle(roundToBF16(first), roundToBF16(second), order), vector)]
+      return [ir.bitcast(ir.shuffle(both, both, order), vector)]
     case .splitF32:
       return zip(splitTerms(first), splitTerms(second)).map { first, second in
         ir.bitcast(ir.or(ir.shiftRight(first, ir.int(16, first.type)), second), vector)
@@ -62,14 +63,22 @@ extension CodeGenerator {
   func neighbours(_ low: IRValue, _ high: IRValue) -> [IRValue] {
     switch operands {
     case .f32: preconditionFailure("a unit of f32 is one element")
-    case .bf16, .bf16Tiles:
-      let both = ir.shuffle(roundToBF16(low), roundToBF16(high), Array(0..<2 * lanes))
-      return [ir.bitcast(both, vector)]
+    case .bf16, .bf16Tiles: return [ir.bitcast(rounded(low, high), vector)]
     case .splitF32:
       return zip(splitTerms(low), splitTerms(high)).map { low, high in
         ir.bitcast(highHalves([low, high]), vector)
       }
     }
+  }
+
+  /// Returns two vectors rounded to bf16, one after the other.
+  private func rounded(_ low: IRValue, _ high: IRValue) -> IRValue {
+    guard target.hasBF16DotProduct else {
+      return ir.shuffle(roundToBF16(low), roundToBF16(high), Array(0..<2 * lanes))
+    }
+    let both = ir.intrinsic(
+      "llvm.x86.avx512bf16.cvtne2ps2bf16.512", overloads: [], [high, low])
+    return ir.bitcast(both, ir.vector(ir.i16, 2 * lanes))
   }
 
   /// Returns the high halves of 32-bit lanes, of one vector after the other.

@@ -78,7 +78,8 @@ extension CodeGenerator {
     let columns = plan.tile.columns
     guard !usesMatrixUnit else {
       return MatmulOperand(
-        base: at(base, ir.mul(unit, ir.int(tileSide))), rowStride: units, depthStride: 1)
+        base: at(base, ir.mul(unit, ir.int(tileSide))), rowStride: units, depthStride: 1,
+        isTiled: true)
     }
     return MatmulOperand(
       base: at(base, ir.mul(unit, ir.int(columns))), rowStride: 1, depthStride: columns,
