@@ -48,54 +48,68 @@ extension CodeGenerator {
     let source = at(
       matrix.base, ir.mul(ir.udiv(panel, panels), ir.mul(matrix.rows, matrix.columns)))
     let target = at(packed, ir.mul(panel, ir.mul(units, ir.int(height))))
-    ir.loop(from: ir.int(0), to: ir.int(height), by: lanes) { part in
-      packTransposed(source, matrix, from: ir.add(first, part), into: at(target, part))
-    }
-  }
-
-  /// Lays `lanes` rows of a matrix out as columns: the unit at place u of row i goes to `target[u · panel + i]`.
-  private func packTransposed(
-    _ source: IRValue, _ matrix: MasterMatrix, from first: IRValue, into target: IRValue
-  ) {
-    let function = helper("pack_transposed") {
+    let function = helper("pack_panel") {
       ir.define(
-        "pack_transposed", [ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64], returns: ir.void,
+        "pack_panel", [ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64], returns: ir.void,
         attributes: ["noinline"], target: self.target.functionAttributes
       ) { p in
-        packTransposedBody(p[0], rows: p[2], columns: p[3], from: p[4], into: p[1])
+        packPanel(p[0], rows: p[2], columns: p[3], from: p[4], into: p[1])
         ir.returnVoid()
       }
     }
     ir.call(function, [source, target, matrix.rows, matrix.columns, first])
   }
 
-  private func packTransposedBody(
+  /// Lays a panel of rows out as columns, a square at a time: the unit at place u of row i goes to
+  /// `target[u · panel + i]`.
+  private func packPanel(
     _ source: IRValue, rows: IRValue, columns: IRValue, from first: IRValue, into target: IRValue
   ) {
     let (panel, depth) = (plan.tile.columns, operands.depth)
-    let exists = (0..<lanes).map { ir.compare(.less, ir.add(first, ir.int($0)), rows) }
-    let starts = (0..<lanes).map { lane in
-      let row = ir.min(ir.add(first, ir.int(lane)), ir.sub(rows, ir.int(1)))
-      return at(source, ir.mul(row, columns))
+    let step = lanes * depth
+    /// Squares side by side fill whole stretches of memory one after the other.
+    func forEachPart(_ body: (_ members: [PanelRow], _ target: IRValue) -> Void) {
+      ir.loop(from: ir.int(0), to: ir.int(panel), by: lanes) { part in
+        let members = (0..<lanes).map { lane in
+          let row = ir.add(first, ir.add(part, ir.int(lane)))
+          let inside = ir.min(row, ir.sub(rows, ir.int(1)))
+          return PanelRow(
+            address: at(source, ir.mul(inside, columns)), exists: ir.compare(.less, row, rows))
+        }
+        body(members, at(target, part))
+      }
     }
     func packSquares(
       from column: IRValue, _ load: (_ address: IRValue, _ column: IRValue) -> IRValue
     ) {
-      let units = (0..<lanes).map { lane in
-        unitVectors { offset in
-          let column = ir.add(column, ir.int(offset))
-          return ir.select(exists[lane], load(at(starts[lane], column), column), ir.zero(vector))
+      let firstUnit = units(column)
+      forEachPart { members, target in
+        func keep(_ value: IRValue, unit: Int) {
+          let place = ir.mul(ir.add(firstUnit, ir.int(unit)), ir.int(panel))
+          ir.stream(value, at(target, place))
         }
-      }
-      for term in 0..<operands.terms {
-        let first = ir.add(self.units(column), ir.int(term * lanes))
-        for (offset, value) in transpose(units.map { $0[term] }).enumerated() {
-          let unit = ir.add(first, ir.int(offset))
-          ir.stream(value, at(target, ir.mul(unit, ir.int(panel))))
+        func element(_ member: PanelRow, _ offset: Int) -> IRValue {
+          let column = ir.add(column, ir.int(offset))
+          return ir.select(
+            member.exists, load(at(member.address, column), column), ir.zero(vector))
+        }
+        guard operands.terms > 1 else {
+          let square = transpose(members.map { member in unitVector { element(member, $0) } })
+          for (offset, value) in square.enumerated() { keep(value, unit: offset) }
+          return
+        }
+        // Numbers are turned before they become terms: there are fewer of them.
+        for half in 0..<depth {
+          let square = transpose(members.map { element($0, half * lanes) })
+          for pair in 0..<lanes / 2 {
+            let units = pairs(square[2 * pair], square[2 * pair + 1])
+            for (term, value) in units.enumerated() {
+              keep(value, unit: term * termUnits + half * lanes / 2 + pair)
+            }
+          }
         }
       }
     }
-    let step = lanes * depth
     guard !operands.isTiled else {
       // Tiles come in whole bands: columns beyond the last one are zeros.
       return ir.loop(from: ir.int(0), to: columns, by: step) { column in
@@ -109,13 +123,20 @@ extension CodeGenerator {
       packSquares(from: column) { address, _ in ir.load(vector, address) }
     }
     ir.loop(from: whole, to: columns, by: depth) { column in
-      for lane in 0..<lanes {
-        let unit = loadUnit(at(starts[lane], column), column: column, columns: columns)
-        let value = ir.select(exists[lane], unit, ir.float(0))
-        let index = ir.add(ir.mul(ir.udiv(column, ir.int(depth)), ir.int(panel)), ir.int(lane))
-        ir.store(value, at(target, index))
+      forEachPart { members, target in
+        for (lane, member) in members.enumerated() {
+          let unit = loadUnit(at(member.address, column), column: column, columns: columns)
+          let value = ir.select(member.exists, unit, ir.float(0))
+          let index = ir.add(ir.mul(ir.udiv(column, ir.int(depth)), ir.int(panel)), ir.int(lane))
+          ir.store(value, at(target, index))
+        }
       }
     }
+  }
+
+  /// A row of a panel: where it is, or one that can be read in its place, and whether it exists.
+  private struct PanelRow {
+    let address, exists: IRValue
   }
 
   /// Packs `rows` of a panel of columns of one group for `linear.input_gradient`.
@@ -148,9 +169,9 @@ extension CodeGenerator {
     }
   }
 
-  /// Returns `lanes` units of neighbouring columns, a vector a term; `load` gives columns from an offset on.
-  private func unitVectors(_ load: (_ offset: Int) -> IRValue) -> [IRValue] {
-    operands == .f32 ? [load(0)] : neighbours(load(0), load(lanes))
+  /// Returns `lanes` units of neighbouring columns, of one term; `load` gives columns from an offset on.
+  private func unitVector(_ load: (_ offset: Int) -> IRValue) -> IRValue {
+    operands == .f32 ? load(0) : neighbours(load(0), load(lanes))[0]
   }
 
   /// Loads one unit; the second half of a pair is 0 beyond the last column.
