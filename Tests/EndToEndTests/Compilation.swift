@@ -75,7 +75,7 @@ struct Compilation: Sendable, CustomStringConvertible {
   func optimize(_ functions: [Function], of module: Module) throws -> [Function] {
     try functions.map { function in
       let graph = try Pipeline.optimize(
-        function.graph, module: module, disabling: disabled.subtracting(["generated-matmul"]))
+        function.graph, module: module, disabling: disabled.subtracting(Switch.notPasses.map(\.name)))
       return Function(name: function.name, graph: graph)
     }
   }

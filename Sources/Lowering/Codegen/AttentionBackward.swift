@@ -103,7 +103,10 @@ extension AttentionEmitter {
     } else {
       scoreGradients(tile)
     }
-    if transposes { transposeStrips(tile) }
+    if transposes {
+      transpose(scratch.strip, tile, into: scratch.probabilitiesByKey)
+      transpose(scratch.gradientStrip, tile, into: scratch.gradientsByKey)
+    }
     accumulate(
       scratch.strip, tile, times: rowAcross(tile.first, of: scratch.upstreamAcross),
       into: scratch.valueGradients)

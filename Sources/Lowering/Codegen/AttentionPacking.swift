@@ -2,16 +2,37 @@ internal import LLVMKit
 internal import MoTIR
 
 // Copies of a head's rows in the layouts that the tile reads, and of results to where they belong.
+//
+// What is copied in more than one place is a function: squares of vectors are much code.
 extension AttentionEmitter {
+  /// Emits a call of the function `name` of this shape with addresses and numbers, whose `body` is emitted at
+  /// its first call.
+  func callShared(_ name: String, _ arguments: [IRValue], _ body: ([IRValue]) -> Void) {
+    let name = "attention_\(name)_\(sequence)_\(width)"
+    let function = code.helper(name) {
+      ir.define(
+        name, arguments.map(\.type), returns: ir.void, attributes: ["noinline"],
+        target: code.target.functionAttributes
+      ) { p in
+        body(p)
+        ir.returnVoid()
+      }
+    }
+    ir.call(function, arguments)
+  }
+
   /// Copies rows times `scale` to `[count, rowUnits]`, columns beyond the width zero.
   func packRows(
     _ source: IRValue, count: IRValue, stride: Int, scale: Double = 1, into target: Int
   ) {
-    ir.loop(from: ir.int(0), to: count) { row in
-      let from = code.at(source, ir.mul(row, ir.int(stride)))
-      let to = code.at(area(target), ir.mul(row, ir.int(scratch.rowUnits)))
-      for (index, units) in rowUnits(from, scale: scale).enumerated() {
-        ir.store(units, code.at(to, index * code.lanes))
+    let name = "rows_\(stride)\(scale == 1 ? "" : "_scaled")"
+    callShared(name, [source, area(target), count]) { p in
+      ir.loop(from: ir.int(0), to: p[2]) { row in
+        let from = code.at(p[0], ir.mul(row, ir.int(stride)))
+        let to = code.at(p[1], ir.mul(row, ir.int(scratch.rowUnits)))
+        for (index, units) in rowUnits(from, scale: scale).enumerated() {
+          ir.store(units, code.at(to, index * code.lanes))
+        }
       }
     }
   }
@@ -23,21 +44,23 @@ extension AttentionEmitter {
       return packRows(
         source, count: ir.int(sequence), stride: stride, scale: scale, into: target)
     }
-    ir.loop(from: ir.int(0), to: ir.int(code.plan.tile.padded(sequence)), by: 2) { first in
-      let rows = (0..<2).map { offset in
-        let row = ir.add(first, ir.int(offset))
-        let exists = ir.compare(.less, row, ir.int(sequence))
-        let from = code.at(
-          source, ir.mul(ir.min(row, ir.int(sequence - 1)), ir.int(stride)))
-        return rowVectors(from, scale: scale).map { x in
-          ir.select(exists, x, ir.zero(code.vector))
+    let name = "across_\(stride)\(scale == 1 ? "" : "_scaled")"
+    callShared(name, [source, area(target)]) { p in
+      ir.loop(from: ir.int(0), to: ir.int(code.plan.tile.padded(sequence)), by: 2) { first in
+        let rows = (0..<2).map { offset in
+          let row = ir.add(first, ir.int(offset))
+          let exists = ir.compare(.less, row, ir.int(sequence))
+          let from = code.at(p[0], ir.mul(ir.min(row, ir.int(sequence - 1)), ir.int(stride)))
+          return rowVectors(from, scale: scale).map { x in
+            ir.select(exists, x, ir.zero(code.vector))
+          }
         }
-      }
-      let unit = ir.udiv(first, ir.int(2))
-      for (index, (even, odd)) in zip(rows[0], rows[1]).enumerated() {
-        for (term, units) in code.pairs(even, odd).enumerated() {
-          let to = row(code.place(ofUnit: unit, term: term), of: target)
-          ir.store(units, code.at(to, index * code.lanes))
+        let unit = ir.udiv(first, ir.int(2))
+        for (index, (even, odd)) in zip(rows[0], rows[1]).enumerated() {
+          for (term, units) in code.pairs(even, odd).enumerated() {
+            let row = ir.mul(code.place(ofUnit: unit, term: term), ir.int(scratch.padded))
+            ir.store(units, code.at(p[1], ir.add(row, ir.int(index * code.lanes))))
+          }
         }
       }
     }
@@ -66,20 +89,24 @@ extension AttentionEmitter {
   ///
   /// Keys beyond the sequence repeat its last one; masks and row counts keep them out of results.
   func packTransposed(_ source: IRValue, into target: Int) {
-    let last = ir.int(sequence - 1)
-    ir.loop(from: ir.int(0), to: ir.int(code.plan.tile.padded(sequence)), by: code.lanes) { first in
-      let rows = (0..<code.lanes).map { lane in
-        let row = ir.min(ir.add(first, ir.int(lane)), last)
-        return rowUnits(code.at(source, ir.mul(row, ir.int(keyStride))), scale: 1)
-      }
-      let place = ir.add(
-        ir.mul(ir.udiv(first, ir.int(columns)), ir.int(scratch.depth * columns)),
-        ir.urem(first, ir.int(columns)))
-      for column in stride(from: 0, to: scratch.depth, by: code.lanes) {
-        let square = code.transpose(rows.map { $0[column / code.lanes] })
-        for offset in 0..<min(code.lanes, scratch.depth - column) {
-          let index = ir.add(place, ir.int((column + offset) * columns))
-          ir.store(square[offset], code.at(area(target), index))
+    callShared("panels", [source, area(target)]) { p in
+      let last = ir.int(sequence - 1)
+      ir.loop(
+        from: ir.int(0), to: ir.int(code.plan.tile.padded(sequence)), by: code.lanes
+      ) { first in
+        let rows = (0..<code.lanes).map { lane in
+          let row = ir.min(ir.add(first, ir.int(lane)), last)
+          return rowUnits(code.at(p[0], ir.mul(row, ir.int(keyStride))), scale: 1)
+        }
+        let place = ir.add(
+          ir.mul(ir.udiv(first, ir.int(columns)), ir.int(scratch.depth * columns)),
+          ir.urem(first, ir.int(columns)))
+        for column in stride(from: 0, to: scratch.depth, by: code.lanes) {
+          let square = code.transpose(rows.map { $0[column / code.lanes] })
+          for offset in 0..<min(code.lanes, scratch.depth - column) {
+            let index = ir.add(place, ir.int((column + offset) * columns))
+            ir.store(square[offset], code.at(p[1], index))
+          }
         }
       }
     }

@@ -49,25 +49,24 @@ extension AttentionEmitter {
     }
   }
 
-  /// Copies probabilities and score gradients to rows of pairs of queries, a row a key: the left operands that
-  /// the matrix unit takes.
-  func transposeStrips(_ tile: Tile) {
-    let band = 2 * code.lanes
-    ir.loop(from: tile.from, to: wholePanels(tile.to), by: code.lanes) { key in
-      ir.loop(from: ir.int(0), to: tile.count, by: band) { first in
-        for (source, target) in [
-          (scratch.strip, scratch.probabilitiesByKey),
-          (scratch.gradientStrip, scratch.gradientsByKey),
-        ] {
-          let rows = (0..<band).map {
-            ir.load(code.vector, place(source, ir.add(first, ir.int($0)), key, tile))
+  /// Copies a strip to rows of pairs of queries, a row a key: the left operand that the matrix unit takes.
+  func transpose(_ strip: Int, _ tile: Tile, into target: Int) {
+    let from = place(strip, ir.int(0), tile.from, tile)
+    let to = rowByKey(target, tile.from, tile)
+    let keys = ir.sub(wholePanels(tile.to), tile.from)
+    callShared("transpose", [from, to, keys, tile.count]) { p in
+      ir.loop(from: ir.int(0), to: p[2], by: code.lanes) { key in
+        ir.loop(from: ir.int(0), to: p[3], by: 2 * code.lanes) { query in
+          let rows = (0..<2 * code.lanes).map { offset in
+            let row = ir.mul(ir.add(query, ir.int(offset)), ir.int(scratch.stripStride))
+            return ir.load(code.vector, code.at(p[0], ir.add(row, key)))
           }
-          let units = (0..<code.lanes).map { code.pairs(rows[2 * $0], rows[2 * $0 + 1]) }
+          let pairs = (0..<code.lanes).map { code.pairs(rows[2 * $0], rows[2 * $0 + 1]) }
           for term in 0..<operands.terms {
-            let place = ir.add(self.units(first), ir.int(term * code.lanes))
-            for (offset, value) in code.transpose(units.map { $0[term] }).enumerated() {
-              let row = rowByKey(target, ir.add(key, ir.int(offset)), tile)
-              ir.store(value, code.at(row, place))
+            let unit = ir.add(units(query), ir.int(term * code.lanes))
+            for (offset, value) in code.transpose(pairs.map { $0[term] }).enumerated() {
+              let row = ir.mul(ir.add(key, ir.int(offset)), ir.int(scratch.keyStride))
+              ir.store(value, code.at(p[1], ir.add(row, unit)))
             }
           }
         }
