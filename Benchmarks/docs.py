@@ -11,12 +11,17 @@ END = "<!-- written by make bench: end -->"
 
 
 def write(page: pathlib.Path, heats: list[Results]) -> None:
-    """Replaces what stands between the page's markers."""
-    before, found, rest = page.read_text().partition(BEGIN)
-    _, closed, after = rest.partition(END)
+    """Writes the tables to `page`."""
+    replace(page, BEGIN, END, markdown(heats))
+
+
+def replace(page: pathlib.Path, begin: str, end: str, text: str) -> None:
+    """Replaces what stands between the lines `begin` and `end` of a page."""
+    before, found, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise ValueError(f"{page} has no lines '{BEGIN}' and '{END}'")
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(heats)}\n{END}{after}")
+        raise ValueError(f"{page} has no lines '{begin}' and '{end}'")
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def markdown(heats: list[Results]) -> str:

@@ -23,6 +23,23 @@ ALLOCATOR = {
 TUNED = ("OPENBLAS_", "MKL_", "KMP_", "GOMP_", "ONEDNN_", "DNNL_", "ATEN_", "TORCH", "XLA_")
 
 
+def environment(threads: int, caches: pathlib.Path) -> dict[str, str]:
+    """Returns the environment of a contestant that has `threads` threads."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(TUNED)}
+    return (
+        kept
+        | ALLOCATOR
+        | {
+            "OMP_NUM_THREADS": str(threads),
+            # The size of XLA's pool of threads.
+            "NPROC": str(threads),
+            "JAX_PLATFORMS": "cpu",
+            "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
+            "MOTC_CACHE": str(caches / "motc"),
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Heat:
     """What the contestants of a heat have in common."""
@@ -52,19 +69,7 @@ class Heat:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every contestant: its threads, and nothing that slows a library."""
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(TUNED)}
-        return (
-            kept
-            | ALLOCATOR
-            | {
-                "OMP_NUM_THREADS": str(self.threads),
-                # The size of XLA's pool of threads.
-                "NPROC": str(self.threads),
-                "JAX_PLATFORMS": "cpu",
-                "TORCHINDUCTOR_CACHE_DIR": str(self.caches / "inductor"),
-                "MOTC_CACHE": str(self.caches / "motc"),
-            }
-        )
+        return environment(self.threads, self.caches)
 
     def pin(self) -> None:
         """Keeps the calling process to the heat's cores."""

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures motc and its peers, with the packages of requirements.txt in an environment of this checkout's.
 #
-#   Benchmarks/run.sh [OPTION ...]     see Benchmarks/run.sh --help
+#   Benchmarks/run.sh [OPTION ...]           whole models; see Benchmarks/run.sh --help
+#   Benchmarks/run.sh matmul [OPTION ...]    matrix products alone; see Benchmarks/run.sh matmul --help
 #
 # QUICK=1 takes the short form, and any Python that has PyTorch; where that cannot be installed, it is
 # skipped.
@@ -9,6 +10,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 environment=.build/bench
+module=Benchmarks
+if [ "${1:-}" = matmul ]; then
+  module=Benchmarks.matmul
+  shift
+fi
 options=("$@")
 [ -z "${QUICK:-}" ] || options+=(--quick)
 quick=
@@ -41,8 +47,8 @@ pythons=("$environment/bin/python")
 [ -z "$quick" ] || pythons+=(python3 .build/oracle/bin/python)
 for python in "${pythons[@]}"; do
   if has_packages "$python"; then
-    exec "$python" -m Benchmarks "${options[@]}"
+    exec "$python" -m "$module" "${options[@]}"
   fi
 done
 install_packages >&2 || give_up "pip could not install Benchmarks/requirements.txt"
-exec "$environment/bin/python" -m Benchmarks "${options[@]}"
+exec "$environment/bin/python" -m "$module" "${options[@]}"
