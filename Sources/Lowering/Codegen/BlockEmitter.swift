@@ -174,14 +174,37 @@ final class BlockEmitter {
       base = code.at(base, ir.mul(strip.start, ir.int(depth)))
       panels = code.plan.tile.padded(strip.columns) / code.plan.tile.columns
     }
-    code.multiply(
-      matmulOperand(rows),
-      MatmulPanels(
-        base: base, panelStride: panel, depthStride: code.plan.tile.columns,
-        fetchedLines: hasLowBlocks ? 2 : 1),
-      into: MatmulResult(base: address, leading: leading, accumulates: accumulate),
-      rows: block.count, panels: ir.int(panels), depth: ir.int(depth),
-      operands: code.operands)
+    let left = matmulOperand(rows)
+    let piece = pieceUnits(depth)
+    for start in stride(from: 0, to: depth, by: piece) {
+      var (operand, weights) = (left, base)
+      if start > 0 {
+        operand = left.from(code.at(left.base, ir.int(start * code.tileSide)))
+        weights = code.at(base, ir.int(start * code.plan.tile.columns))
+      }
+      code.multiply(
+        operand,
+        MatmulPanels(
+          base: weights, panelStride: panel, depthStride: code.plan.tile.columns,
+          fetchedLines: hasLowBlocks ? 2 : 1),
+        into: MatmulResult(
+          base: address, leading: leading, accumulates: accumulate || start > 0),
+        rows: block.count, panels: ir.int(panels), depth: ir.int(min(piece, depth - start)),
+        operands: code.operands)
+    }
+  }
+
+  /// Returns the units of depth that are multiplied before the next ones are.
+  ///
+  /// Rows in tiles are read once a panel of columns. Where all of their depth is too much for the second cache,
+  /// which is 2 MiB where there is a matrix unit, they would come from the third each time. Strips are too
+  /// narrow for it: each would read all pieces.
+  private func pieceUnits(_ depth: Int) -> Int {
+    let (most, band) = (5 << 18, code.operands.bandUnits)
+    let bytes = 4 * program.blockRows * depth
+    guard code.operands.isTiled, strip == nil, bytes > most else { return depth }
+    let count = (bytes + most - 1) / most
+    return (depth / band + count - 1) / count * band
   }
 
   /// `true` iff blocks are commonly lower than they may be, so that few tiles share the next panel.

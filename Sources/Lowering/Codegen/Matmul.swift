@@ -14,6 +14,13 @@ struct MatmulOperand {
   var panelStride: Int?
   /// `true` iff rows are in tiles of the matrix unit.
   var isTiled = false
+
+  /// Returns the same matrix with its beginning at `base`.
+  func from(_ base: IRValue) -> MatmulOperand {
+    MatmulOperand(
+      base: base, rowStride: rowStride, depthStride: depthStride, panelStride: panelStride,
+      isTiled: isTiled)
+  }
 }
 
 /// The right matrix of a product: panels of `tile.columns` columns, read by whole vectors.
