@@ -96,7 +96,8 @@ class Motc:
             )
             spec.write_text(text_of(product))
             x, w = product.operands()
-            save_file({"rows": x, "weight": w if len(w) > 1 else w[0]}, weights)
+            names = [f"map.{g}.weight" for g in range(len(w))] if len(w) > 1 else ["map.weight"]
+            save_file({"rows": x, **dict(zip(names, w))}, weights)
             kinds = np.repeat(np.arange(len(w), dtype=np.int32), product.groups)[None]
             tokens = np.arange(product.rows, dtype=np.int32)[None]
             save_file({"tokens": tokens, "modality": kinds}, batch)
@@ -127,7 +128,7 @@ def text_of(product: Product) -> str:
     by = f" by {names}" if routed else ""
     lines += [
         f'parameter @rows : f32[{t}, {k}] component "rows" init normal(1.0)',
-        f'parameter @weight : f32[{n}, {k}]{by} component "weight" init normal(1.0)',
+        f'parameter @map.weight : f32[{n}, {k}]{by} component "weight" init normal(1.0)',
         "func @logits {",
     ]
     order, at, to = ("R", " by %p", f" by %p groups {list(range(kinds))}") if routed else ("T", "", "")
@@ -135,7 +136,7 @@ def text_of(product: Product) -> str:
     lines += [
         f'%0 = input "tokens"{at} : i32[{order}={t}, 1]',
         f"%1 = embed %0, @rows : f32[{order}={t}, {k}]",
-        f"%2 = linear %1, @weight{to} : f32[{order}={t}, {n}]",
+        f"%2 = linear %1, @map.weight{to} : f32[{order}={t}, {n}]",
         'return %2 as "logits"',
         "}",
         "}",

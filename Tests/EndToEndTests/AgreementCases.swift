@@ -23,6 +23,8 @@ extension AgreementModel {
     preNorm(
       "long", count: 2, width: 34, hidden: 50, batch: 1, sequence: 301,
       attention: Attention(heads: 1, headWidth: 38)),
+    // Blocks of its widest rows, in three terms, are multiplied in two pieces of depth.
+    preNorm("deep", count: 2, width: 24, hidden: 2070, batch: 1, sequence: 140),
   ]
 
   private static let three = modalities(3)
