@@ -76,9 +76,9 @@ extension CodeGenerator {
     depth: IRValue, operands: OperandFormat
   ) {
     let shape = MatmulShape(
-      rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride, isTiled: a.isTiled,
-      panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines, leading: c.leading,
-      accumulates: c.accumulates, operands: operands)
+      rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
+      isTiled: a.isTiled, panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines,
+      leading: c.leading, accumulates: c.accumulates, operands: operands)
     let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(

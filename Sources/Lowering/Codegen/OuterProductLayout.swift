@@ -174,8 +174,8 @@ extension CodeGenerator {
       let units = members.map { unitVectors($0, column, active) }
       for term in 0..<operands.terms {
         let square = transpose(units.map { $0[term] })
-        let tile = ir.add(
-          ir.mul(column, work.units), ir.mul(ir.add(unit, ir.int(term * termUnits)), ir.int(tileSide)))
+        let row = ir.add(unit, ir.int(term * termUnits))
+        let tile = ir.add(ir.mul(column, work.units), ir.mul(row, ir.int(tileSide)))
         for offset in 0..<active {
           keep(square[offset], work, at: ir.add(tile, ir.int(offset * tileSide)))
         }
