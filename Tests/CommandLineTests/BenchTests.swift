@@ -45,12 +45,19 @@ import Testing
     let update = try #require(report["update"] as? [String: [String: Double]])
     #expect((update["fused"]?["gigabytes_per_second"] ?? 0) > 0)
     #expect((update["fused"]?["share_of_memory_bandwidth"] ?? 0) > 0)
+  }
+
+  @Test func theVectorUnitHasNoMatrixPeak() throws {
+    let report = try report(
+      Motc(), "--compare", "fused", "--tasks", "forward", "--disable", "split-f32")
+    let machine = try #require(report["machine"] as? [String: Any])
     #expect(machine["matrix_peak_gflops"] == nil)
   }
 
-  @Test func theMatrixUnitHasAPeakOfItsOwn() throws {
+  @Test(arguments: ["f32", "bf16"])
+  func theMatrixUnitHasAPeakOfItsOwn(_ precision: String) throws {
     let report = try report(
-      Motc(), "--compare", "fused", "--tasks", "forward", "--precision", "bf16")
+      Motc(), "--compare", "fused", "--tasks", "forward", "--precision", precision)
     let peak = (report["machine"] as? [String: Any])?["matrix_peak_gflops"] as? Double
     let forward = try #require(report["forward"] as? [String: [String: Double]])
     let share = forward["fused"]?["share_of_matrix_peak"]
@@ -65,7 +72,7 @@ import Testing
     let stages = try #require(report["ablation"] as? [[String: Any]])
     let names = stages.compactMap { $0["stage"] as? String }
     #expect(names.prefix(3) == ["unfused", "generated-matmul", "cache-routing-plan"])
-    #expect(names.last == "fuse-row-chains")
+    #expect(names.last == "split-f32")
     #expect(!names.contains("dead-code"))
     let syncs = stages.compactMap { $0["syncs"] as? Int }
     #expect(syncs.first ?? 0 > 0 && syncs.last == 0)

@@ -200,7 +200,7 @@ final class BlockEmitter {
   /// which is 2 MiB where there is a matrix unit, they would come from the third each time. Strips are too
   /// narrow for it: each would read all pieces.
   private func pieceUnits(_ depth: Int) -> Int {
-    let (most, band) = (5 << 18, code.operands.bandUnits)
+    let (most, band) = (1 << 20, code.operands.bandUnits)
     let bytes = 4 * program.blockRows * depth
     guard code.operands.isTiled, strip == nil, bytes > most else { return depth }
     let count = (bytes + most - 1) / most
