@@ -163,8 +163,11 @@ class Library:
 
     def measure(self, product: Product, form: str, precision: str) -> float:
         """Returns the seconds of one product."""
-        self.process.stdin.write(json.dumps([PRODUCTS.index(product), form]) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps([PRODUCTS.index(product), form]) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Failed("its process ended") from None
         answer = json.loads(self.process.stdout.readline() or '{"failed": "its process ended"}')
         if "failed" in answer:
             raise Failed(answer["failed"])
@@ -173,7 +176,10 @@ class Library:
 
     def stop(self) -> None:
         """Ends the process, which reads to the end of its input."""
-        self.process.communicate()
+        try:
+            self.process.communicate()
+        except BrokenPipeError:
+            self.process.wait()
 
 
 def require(error: float, precision: str) -> None:

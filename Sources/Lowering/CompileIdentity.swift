@@ -21,7 +21,7 @@ extension Compiler {
     var module = module
     module.functions = functions
     let lines = [
-      "llvm \(Compiler.llvm)", options.target.identity, options.operands.rawValue,
+      "llvm \(Compiler.llvm)", options.target.identity, options.operands(of: module).rawValue,
       options.disabled.sorted().joined(separator: ","), module.text(locations: false),
     ]
     return lines.joined(separator: "\n")

@@ -9,6 +9,9 @@ public struct CompileOptions: Hashable, Sendable {
   public var precision: Precision
   /// The CPU.
   public var target: TargetDescription
+  /// The rows a modality from which on f32 is split for a matrix unit: with fewer, reading weights takes longer
+  /// than multiplying by them, and split ones are half as long again.
+  package var fewestSplitRows = 64
 
   /// Creates options.
   public init(
@@ -24,13 +27,19 @@ public struct CompileOptions: Hashable, Sendable {
     disabled.contains(Switch.generatedMatmul.name) ? .blas : .generated
   }
 
-  /// What matmul operands are made of.
+  /// What matmul operands are made of where rows are many.
   package var operands: OperandFormat {
     let hasTiles = target.hasMatrixUnit && backend == .generated
     return switch precision {
     case .f32: hasTiles && !disabled.contains(Switch.splitF32.name) ? .splitF32 : .f32
     case .bf16: hasTiles ? .bf16Tiles : .bf16
     }
+  }
+
+  /// Returns what matmul operands of `module` are made of.
+  package func operands(of module: Module) -> OperandFormat {
+    let hasFewRows = module.tokens < fewestSplitRows * module.modalities.count
+    return operands == .splitF32 && hasFewRows ? .f32 : operands
   }
 }
 
@@ -86,7 +95,7 @@ public struct Compiler {
   ) throws -> Function {
     let graph = try Pipeline.optimize(
       function.graph, module: module,
-      disabling: options.disabled.subtracting(Switch.notPasses.map(\.name)), observe: observe)
+      disabling: Switch.passes(in: options.disabled), observe: observe)
     return Function(name: function.name, graph: graph)
   }
 
@@ -97,7 +106,7 @@ public struct Compiler {
   ///   which is a defect of motc.
   package func plan(_ functions: [Function], of module: Module) throws -> KernelPlan {
     var builder = PlanBuilder(
-      module: module, tile: options.target.tile, operands: options.operands,
+      module: module, tile: options.target.tile, operands: options.operands(of: module),
       backend: options.backend)
     let refusals = functions.flatMap { planViolations(of: $0, in: module) }
     if !refusals.isEmpty { throw Diagnostics(Array(refusals.prefix(20))) }

@@ -17,7 +17,12 @@ package struct Switch: Hashable, Sendable {
     summary: "multiplies f32 on a matrix unit, as sums of three bf16 that are as exact")
 
   /// What can be left out and is no pass.
-  package static let notPasses = [generatedMatmul, splitF32]
+  private static let notPasses = [generatedMatmul, splitF32]
+
+  /// Returns those of `names` that are passes.
+  package static func passes(in names: Set<String>) -> Set<String> {
+    names.subtracting(notPasses.map(\.name))
+  }
 
   /// All that can be left out: the passes in their order, then what is no pass.
   package static let all: [Switch] =

@@ -116,8 +116,10 @@ struct Bench: ParsableCommand {
       : try maker.comparison(modules, modes: modes, mixes: mixes, profiles: profiles)
     // Before the meters, which have memory of their own.
     let memory = cases.count == 1 ? cases[0].subject.memoryUse(since: before) : nil
+    let options = try compile.optionsToRun()
     let meters = try MachineMeters(
-      compile.optionsToRun(), pool, withMemory: wanted.contains(.train) || svg != nil)
+      options.target, options.operands(of: modules[0]), pool,
+      withMemory: wanted.contains(.train) || svg != nil)
     let measured = try BenchRounds(cases, count: rounds, meters: meters, clock: clock)
     let report = BenchReport(
       modules[0], measured, mix: mixes[0], isAblation: ablate, pool: pool,

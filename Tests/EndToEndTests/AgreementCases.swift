@@ -193,6 +193,16 @@ extension AgreementModel {
       Attention(heads: 2, headWidth: 6)
       FeedForward(hidden: 22)
     },
+    arranged("shared_keys_and_own") {
+      Residual {
+        RMSNorm()
+        Attention(heads: 2, keyValueHeads: 1, headWidth: 6)
+      }
+      Residual {
+        RMSNorm()
+        Attention(heads: 2, headWidth: 6)
+      }
+    },
     arranged("nested") {
       Residual {
         Residual {

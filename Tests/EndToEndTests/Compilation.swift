@@ -66,16 +66,18 @@ struct Compilation: Sendable, CustomStringConvertible {
 
   /// The compiler.
   func compiler() throws -> Compiler {
-    Compiler(
-      CompileOptions(
-        disabled: disabled, precision: precision, target: try TargetDescription(named: target)))
+    var options = CompileOptions(
+      disabled: disabled, precision: precision, target: try TargetDescription(named: target))
+    // Test models are too small to be worth it.
+    options.fewestSplitRows = 0
+    return Compiler(options)
   }
 
   /// Returns what the passes make of `functions`.
   func optimize(_ functions: [Function], of module: Module) throws -> [Function] {
     try functions.map { function in
       let graph = try Pipeline.optimize(
-        function.graph, module: module, disabling: disabled.subtracting(Switch.notPasses.map(\.name)))
+        function.graph, module: module, disabling: Switch.passes(in: disabled))
       return Function(name: function.name, graph: graph)
     }
   }

@@ -5,8 +5,8 @@ internal import MoTIR
 //
 // What is copied in more than one place is a function: squares of vectors are much code.
 extension AttentionEmitter {
-  /// Emits a call of the function `name` of this shape with addresses and numbers, whose `body` is emitted at
-  /// its first call.
+  /// Emits a call of the function `name` of this sequence and head width with addresses and numbers, whose `body`
+  /// is emitted at its first call: what else it depends on is an argument, or in the name.
   func callShared(_ name: String, _ arguments: [IRValue], _ body: ([IRValue]) -> Void) {
     let name = "attention_\(name)_\(sequence)_\(width)"
     let function = code.helper(name) {
@@ -89,14 +89,14 @@ extension AttentionEmitter {
   ///
   /// Keys beyond the sequence repeat its last one; masks and row counts keep them out of results.
   func packTransposed(_ source: IRValue, into target: Int) {
-    callShared("panels", [source, area(target)]) { p in
+    callShared("panels", [source, area(target), ir.int(keyStride)]) { p in
       let last = ir.int(sequence - 1)
       ir.loop(
         from: ir.int(0), to: ir.int(code.plan.tile.padded(sequence)), by: code.lanes
       ) { first in
         let rows = (0..<code.lanes).map { lane in
           let row = ir.min(ir.add(first, ir.int(lane)), last)
-          return rowUnits(code.at(p[0], ir.mul(row, ir.int(keyStride))), scale: 1)
+          return rowUnits(code.at(p[0], ir.mul(row, p[2])), scale: 1)
         }
         let place = ir.add(
           ir.mul(ir.udiv(first, ir.int(columns)), ir.int(scratch.depth * columns)),

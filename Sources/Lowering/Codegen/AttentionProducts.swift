@@ -152,7 +152,7 @@ extension AttentionEmitter {
     return tile.columns.isMultiple(of: tile.rows) && !isPaired ? tile.rows : tile.columns
   }
 
-  /// Returns rows [S, P] in scratch memory as the right matrix of a product over rows.
+  /// Returns rows [U(S), P] in scratch memory as the right matrix of a product over rows.
   private func rowPanels(_ rows: IRValue) -> MatmulPanels {
     MatmulPanels(base: rows, panelStride: columns, depthStride: scratch.padded)
   }

@@ -25,7 +25,7 @@ struct AttentionScratch {
   /// Forward probabilities, backward score gradients, in pairs of keys: [queryRows, pairStride], and units from
   /// one row to the next. Of one term, probabilities take the place of their scores.
   let keyPairs, pairStride: Int
-  /// What `strip` and `gradientStrip` hold in pairs of queries, a row a key: [keyColumns, keyStride], which the
+  /// `strip` and `gradientStrip` in pairs of queries, a row a key: [keyColumns, keyStride], which the
   /// matrix unit reads; and units from one row to the next.
   let probabilitiesByKey, gradientsByKey, keyStride: Int
   /// Sums [queryRows, P].

@@ -94,7 +94,7 @@ final class BlockEmitter {
     return code.loadIndex(table, block.segment)
   }
 
-  /// Returns the weights of the block's group, `width` elements of `bytes` bytes; zeros for no segment.
+  /// Returns the weights of the block's group, `width` f32; zeros for no segment.
   func weights(_ value: Int, _ groups: Groups?) -> IRValue {
     guard case .weight(let argument) = program.values[value].source else {
       preconditionFailure("a weight is not a weight")
@@ -179,7 +179,7 @@ final class BlockEmitter {
     for start in stride(from: 0, to: depth, by: piece) {
       var (operand, weights) = (left, base)
       if start > 0 {
-        operand = left.from(code.at(left.base, ir.int(start * code.tileSide)))
+        operand.base = code.at(left.base, ir.int(start * code.tileSide))
         weights = code.at(base, ir.int(start * code.plan.tile.columns))
       }
       code.multiply(

@@ -5,7 +5,7 @@ internal import MoTIR
 ///
 /// Distances are in units of 32 bits: see `OperandFormat`.
 struct MatmulOperand {
-  let base: IRValue
+  var base: IRValue
   /// Units from one row to the next; of rows in tiles, a sixteenth of what lies between two bands of tiles.
   let rowStride: Int
   /// Units from one depth step to the next.
@@ -14,13 +14,6 @@ struct MatmulOperand {
   var panelStride: Int?
   /// `true` iff rows are in tiles of the matrix unit.
   var isTiled = false
-
-  /// Returns the same matrix with its beginning at `base`.
-  func from(_ base: IRValue) -> MatmulOperand {
-    MatmulOperand(
-      base: base, rowStride: rowStride, depthStride: depthStride, panelStride: panelStride,
-      isTiled: isTiled)
-  }
 }
 
 /// The right matrix of a product: panels of `tile.columns` columns, read by whole vectors.
@@ -162,7 +155,10 @@ extension CodeGenerator {
     _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
     depth: IRValue
   ) -> IRValue {
-    guard usesMatrixUnit, shape.operands != .f32, shape.depthStride == 1 else { return ir.int(0) }
+    guard usesMatrixUnit, shape.operands != .f32, shape.depthStride == 1 else {
+      precondition(!isOfUnitOnly(shape), "rows that only the matrix unit reads lie apart in depth")
+      return ir.int(0)
+    }
     var count = rows
     if !isOfUnitOnly(shape) {
       let isWhole = ir.compare(.equal, ir.urem(depth, ir.int(tileSide)), ir.int(0))

@@ -33,7 +33,7 @@ extension CodeGenerator {
     }
   }
 
-  /// - Requires: the depth is a multiple of `side`.
+  /// - Requires: the depth is a multiple of `tileSide` units of each term.
   private func matrixTileBody(
     _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
     depth: IRValue

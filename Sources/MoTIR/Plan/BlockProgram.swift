@@ -58,7 +58,7 @@ public struct BlockProgram: Hashable, Sendable {
 
   /// A value of the program.
   public struct Value: Hashable, Sendable {
-    /// Elements in a row; for a weight: in one group's array.
+    /// Elements in a row; for a weight: in one group's array; for a packed weight: units there.
     public let width: Int
     /// The element type.
     public let element: ElementType

@@ -2,7 +2,7 @@
 // 1. Buffers start on cache lines and lie inside their regions; none is in `scratch`. Outside the arena
 //    two buffers share bytes only where they are two views of gradients or moments.
 // 2. A parameter's gradient lies as its master copy does; its packed forms have the size that the tile
-//    and the precision ask for.
+//    and the format of operands ask for.
 // 3. Entries have names of their own. An input is in `inputs`; an output is in `inputs` or
 //    `parameters`, or a call of the entry writes it. Each has the bytes of its type.
 // 4. A call passes what its kernel wants (KernelSignature.swift): as many arguments, numbers and

@@ -82,7 +82,7 @@ extension Kernel {
     case .adamWPacked(let forward, let backward):
       let matrix = count(number(0), number(1), number(2))
       func packed(_ name: String, wide: Int, deep: Int) -> KernelParameter {
-        let bytes = count(number(2), plan.panelBytes(wide: min(wide, 1 << 40), deep: deep))
+        let bytes = count(number(2), plan.panelBytes(wide: wide, deep: deep))
         return .buffer(name, .write, bytes: bytes)
       }
       return [
@@ -94,7 +94,7 @@ extension Kernel {
     case .packForward, .packBackward:
       let (wide, deep) = self == .packForward ? (number(0), number(1)) : (number(1), number(0))
       let matrix = count(number(0), number(1), number(2))
-      let packed = count(number(2), plan.panelBytes(wide: min(wide, 1 << 40), deep: deep))
+      let packed = count(number(2), plan.panelBytes(wide: wide, deep: deep))
       return [
         .reads("master", matrix), .buffer("packed", .write, bytes: packed), .number("n"),
         .number("d"), .number("groups"),
@@ -122,7 +122,7 @@ extension KernelPlan {
 
   /// Returns the bytes of one packed matrix of any numbers.
   func panelBytes(wide: Int, deep: Int) -> Int {
-    boundedProduct([4, tile.padded(wide), operands.units(min(deep, 1 << 40))])
+    boundedProduct([4, tile.padded(min(wide, 1 << 40)), operands.units(min(deep, 1 << 40))])
   }
 
   /// Returns the bytes of a matmul weight in the form that the plan's backend reads.
@@ -263,16 +263,6 @@ extension HeadLossShape {
 }
 
 extension BlockProgram {
-  /// `true` iff `value` is a weight that a matmul reads in packed form.
-  func isPacked(_ value: Int) -> Bool {
-    steps.contains { step in
-      step.op.traits.contains(.matmul)
-        && step.op.weightPositions(step.operands.count).contains {
-          step.operands[$0] == value
-        }
-    }
-  }
-
   /// Returns how many groups the weight `value` has: the most that a step asks for.
   func groupCount(ofWeight value: Int) -> Int {
     steps.lazy.filter { $0.operands.contains(value) }.map { $0.op.groups?.count ?? 1 }.max() ?? 1

@@ -14,7 +14,8 @@ public enum OperandFormat: String, Hashable, Sendable, CaseIterable {
   /// Of the nine products of two numbers' terms, the six largest are added up in f32. What the other three would
   /// add is at most 2⁻²³ of the product, and on average much less than an f32 product loses by rounding. Tiles
   /// are as those of bf16: of the first term for a band of depth, then of the second, then of the third. An
-  /// infinity gives NaN, because what is left of it beside its first term is ∞ − ∞.
+  /// infinity gives NaN, because what is left of it beside its first term is ∞ − ∞, and so do the largest finite
+  /// numbers, whose nearest bf16 is one.
   case splitF32 = "split-f32"
 }
 

@@ -81,7 +81,11 @@ final class BenchSubject {
     let names = (tasks.contains(.forward) ? [self.forward] : []) + (trains ? ["gradients"] : [])
     try check(batch, for: build.functions(names), of: module)
     model = try build.model(names, trains: trains, pool: pool)
-    if let tensors { try model.load(tensors) } else { model.initialize(seed: 0) }
+    if let tensors {
+      try model.load(tensors)
+    } else {
+      build.clock.measure("initialize") { model.initialize(seed: 0) }
+    }
     model.setInputs(batch)
     try build.clock.measure("warm up \(name)") {
       for task in tasks { _ = try run(task) }

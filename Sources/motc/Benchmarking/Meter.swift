@@ -54,9 +54,10 @@ struct MachineMeters {
   private let matrix: Meter?
   private let memory: Meter?
 
-  /// Compiles the loops for code that is compiled as `options` say.
-  init(_ options: CompileOptions, _ pool: ThreadPool, withMemory: Bool) throws {
-    let (target, operands) = (options.target, options.operands)
+  /// Compiles the loops for products of `operands`.
+  init(
+    _ target: TargetDescription, _ operands: OperandFormat, _ pool: ThreadPool, withMemory: Bool
+  ) throws {
     vector = try Meter(pool) { try PeakProbe(target: target, operands: operands) }
     matrix =
       operands.isTiled
