@@ -8,7 +8,7 @@ extension BlockEmitter {
     guard let outer = program.values[value].outer else { return }
     let operands = code.operands
     let (width, parts) = (program.values[value].width, program.plan?.segments ?? 1)
-    let units = operands.units(operands.banded(program.rows, parts: parts))
+    let units = operands.outerUnits(rows: program.rows, parts: parts)
     let start = strip?.start ?? ir.int(0)
     // Channels of a strip, a multiple of a panel's, are whole in both layouts.
     let channels = code.at(frame.arguments[outer.argument], ir.mul(start, ir.int(units)))
@@ -32,7 +32,7 @@ extension BlockEmitter {
 
   /// The first unit of the block among those of all rows: a grain is a band, or a row is one.
   private var firstUnit: IRValue {
-    code.plan.operands.band == 1
+    code.operands.band == 1
       ? block.first : ir.mul(block.grain, ir.int(code.operands.units(program.grain)))
   }
 

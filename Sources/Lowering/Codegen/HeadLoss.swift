@@ -191,7 +191,7 @@ extension CodeGenerator {
 
   /// Units of depth that a chunk has room for.
   private func chunkUnits(_ shape: HeadLossShape) -> Int {
-    operands.units(operands.banded(shape.chunk, parts: 1))
+    operands.outerUnits(rows: shape.chunk, parts: 1)
   }
 
   /// Lays a block's logit gradients and rows of x out for the outer products.

@@ -15,7 +15,7 @@ extension CodeGenerator {
       (frame.arguments[results + shape.outputs.count], $0.segments)
     }
     let parts = plan?.1 ?? 1
-    let units = operands.units(operands.banded(shape.rows, parts: parts))
+    let units = operands.outerUnits(rows: shape.rows, parts: parts)
     let segments = tokenSegments(plan, rows: shape.rows)
     var areas: [OuterArea] = []
     var offset = 0

@@ -52,14 +52,17 @@ extension OperandFormat {
   }
 
   /// Returns `rows` rounded up to whole bands, once for each of `parts` parts.
-  package func banded(_ rows: Int, parts: Int) -> Int {
+  private func banded(_ rows: Int, parts: Int) -> Int {
     (rows + (band - 1) * parts + band - 1) / band * band
   }
+
+  /// Returns the units of depth that outer products over `rows` rows in `parts` parts have, in whole bands.
+  package func outerUnits(rows: Int, parts: Int) -> Int { units(banded(rows, parts: parts)) }
 
   /// Returns the bytes in which `rows` rows of `width` columns in whole panels are laid out for outer products,
   /// each of `parts` parts in whole bands.
   package func outerBytes(rows: Int, width: Int, parts: Int) -> Int {
-    4 * width * units(banded(rows, parts: parts))
+    4 * width * outerUnits(rows: rows, parts: parts)
   }
 }
 
