@@ -197,9 +197,11 @@ extension IRBuilder {
   }
 
   /// Asks for the cache line at `address` to be brought to the second cache; any address will do.
-  package func prefetch(_ address: IRValue) {
-    let (forReading, secondCache, data) = (int(0, i32), int(2, i32), int(1, i32))
-    intrinsic("llvm.prefetch", overloads: [pointer], [address, forReading, secondCache, data])
+  package func prefetch(_ address: IRValue, forWriting: Bool = false) {
+    let (secondCache, data) = (int(2, i32), int(1, i32))
+    intrinsic(
+      "llvm.prefetch", overloads: [pointer],
+      [address, int(forWriting ? 1 : 0, i32), secondCache, data])
   }
 
   /// Stores `value` to memory past the caches, for what is not read soon.

@@ -35,6 +35,8 @@ struct MatmulResult {
   let leading: Int
   /// `true` iff the product is added to what is there.
   var accumulates = false
+  /// `true` iff it is in no cache: the matrix unit asks for its lines while it computes them.
+  var isFetched = false
 }
 
 /// Everything of a product that its code depends on: known strides become address displacements.
@@ -46,12 +48,13 @@ struct MatmulShape: Hashable {
   let fetchedLines: Int
   var leading: Int
   var accumulates: Bool
+  var fetchesResult: Bool
   let operands: OperandFormat
 
   /// A name that tells shapes apart.
   var name: String {
     "a\(rowStride)_\(isTiled ? "tiles" : "\(depthStride)")_b\(panelDepthStride)_f\(fetchedLines)_c\(leading)"
-      + "\(accumulates ? "_add" : "")_\(operands.rawValue)"
+      + "\(accumulates ? "_add" : "")\(fetchesResult ? "_fetch" : "")_\(operands.rawValue)"
   }
   /// As `name`, with what only the walk over tiles depends on.
   var walkName: String { name + (rowPanelStride.map { "_p\($0)" } ?? "") }
@@ -71,7 +74,7 @@ extension CodeGenerator {
     let shape = MatmulShape(
       rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
       isTiled: a.isTiled, panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines,
-      leading: c.leading, accumulates: c.accumulates, operands: operands)
+      leading: c.leading, accumulates: c.accumulates, fetchesResult: c.isFetched, operands: operands)
     let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(
@@ -116,7 +119,7 @@ extension CodeGenerator {
   }
 
   /// Units of a cache line.
-  private var lineUnits: Int { 64 / 4 }
+  var lineUnits: Int { 64 / 4 }
 
   /// Depth steps in a round of a full tile's loop: its own instructions cost a tenth of the arithmetic
   /// otherwise.

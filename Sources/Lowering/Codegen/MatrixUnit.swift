@@ -56,6 +56,7 @@ extension CodeGenerator {
     let (ahead, row) =
       shape.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
     ir.loop(from: ir.int(0), to: depth, by: step) { unit in
+      if shape.fetchesResult { fetchRows(ir.udiv(unit, ir.int(step)), of: height, c, shape) }
       // Of the next panel's lines each tile of 32 rows fetches a quarter: as many as the band has, halved.
       for line in 0..<step / 2 {
         ir.prefetch(at(next, ir.add(ir.mul(unit, ir.int(8)), ir.int(16 * line))))
@@ -92,6 +93,22 @@ extension CodeGenerator {
     }
   }
 
+  /// Asks for four of a result's `height` rows, others in each round.
+  ///
+  /// Lines that come from memory when they are stored hold the stores of the next tile up.
+  private func fetchRows(
+    _ round: IRValue, of height: Int, _ result: IRValue, _ shape: MatmulShape
+  ) {
+    let together = 4
+    let number = ir.urem(round, ir.int(height / together))
+    for row in 0..<together {
+      let first = at(result, ir.mul(number, ir.int(together * shape.leading)))
+      for column in stride(from: 0, to: plan.tile.columns, by: lineUnits) {
+        ir.prefetch(at(first, row * shape.leading + column), forWriting: true)
+      }
+    }
+  }
+
   /// The terms of A and of B that are multiplied, in an order that changes one of them at a time.
   private func termProducts(_ operands: OperandFormat) -> [(Int, Int)] {
     operands.terms == 1 ? [(0, 0)] : [(2, 0), (1, 0), (1, 1), (0, 1), (0, 0), (0, 2)]
@@ -112,7 +129,7 @@ extension CodeGenerator {
       ) { p in
         let result = ir.stack(bytes: 4 * tileSide * columns)
         var whole = shape
-        (whole.leading, whole.accumulates) = (columns, false)
+        (whole.leading, whole.accumulates, whole.fetchesResult) = (columns, false, false)
         matrixTile(tileSide, whole, p[0], p[1], result, next: p[1], depth: p[4])
         ir.loop(from: ir.int(0), to: p[3]) { row in
           for column in stride(from: 0, to: columns, by: lanes) {

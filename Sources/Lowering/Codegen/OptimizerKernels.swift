@@ -80,35 +80,88 @@ extension CodeGenerator {
 
   /// (master, gradient, first, second, clip partials, forward?, backward?, N, D, groups, decays)
   ///
-  /// A thread takes panels of rows: it updates one from end to end, as memory likes best, and packs it from
-  /// the second cache; the forms go to memory without being read.
+  /// A thread takes panels of rows: it updates one from end to end, as memory likes best, and packs the one
+  /// before, a square for as many elements updated. The forms go to memory without being read, and such
+  /// writing has to take turns with reading, or each waits for the other; so the square is copied to the
+  /// first cache while the update waits for memory.
   func emitAdamWPacked(forward: Bool, backward: Bool, _ frame: KernelFrame) {
     let matrix = MasterMatrix(frame.arguments[0], sizes: frame.arguments.suffix(4))
     let forms = frame.arguments[5..<(frame.arguments.count - 4)]
     let side = plan.tile.columns
+    reserveScratch(4 * side * side)
+    // Whole panels: rows count on from one group to the next.
     let panels = ir.udiv(matrix.rows, ir.int(side))
     let (from, to) = share(ir.mul(matrix.groups, panels), frame)
+    /// Copies row `row` of a square into the scratch memory.
+    func copy(_ row: IRValue, of square: IRValue, in panel: IRValue) {
+      let number = ir.add(ir.mul(panel, ir.int(side)), row)
+      let first = ir.add(ir.mul(number, matrix.columns), ir.mul(square, ir.int(side)))
+      for part in stride(from: 0, to: side, by: lanes) {
+        let value = ir.load(vector, at(matrix.base, ir.add(first, ir.int(part))))
+        ir.store(value, at(frame.scratch, ir.add(ir.mul(row, ir.int(side)), ir.int(part))))
+      }
+    }
     withAdamW(frame, decays: frame.arguments[frame.arguments.count - 1]) { constants in
-      ir.loop(from: from, to: to) { panel in
-        // Whole panels: rows count on from one group to the next.
-        let size = ir.mul(ir.int(side), matrix.columns)
-        let first = ir.mul(panel, size)
-        ir.loop(from: first, to: ir.add(first, size), by: 2 * lanes) { place in
-          for part in [0, lanes] {
-            adamW(frame.arguments[..<4].map { at($0, ir.add(place, ir.int(part))) }, constants)
+      let end = ir.select(ir.compare(.less, from, to), ir.add(to, ir.int(1)), from)
+      ir.loop(from: from, to: end) { panel in
+        let before = ir.max(from, ir.sub(panel, ir.int(1)))
+        ir.loop(from: ir.int(0), to: ir.udiv(matrix.columns, ir.int(side))) { square in
+          let isLeft = ir.compare(.less, panel, to)
+          ir.loop(from: ir.int(0), to: ir.int(side)) { row in
+            copy(row, of: square, in: before)
+            ir.when(isLeft) {
+              let first = ir.add(ir.mul(panel, matrix.columns), ir.mul(square, ir.int(side)))
+              for part in stride(from: 0, to: side, by: lanes) {
+                let place = ir.add(ir.mul(ir.add(first, row), ir.int(side)), ir.int(part))
+                adamW(frame.arguments[..<4].map { at($0, place) }, constants)
+              }
+            }
+          }
+          ir.when(ir.compare(.less, from, panel)) {
+            if forward, let form = forms.first {
+              packForward(square, of: before, matrix, from: frame.scratch, into: form)
+            }
+            if backward, let form = forms.last {
+              packBackward(square, of: before, matrix, from: frame.scratch, into: form)
+            }
           }
         }
-        if forward, let form = forms.first {
-          packForward(matrix, panel: panel, into: form)
-        }
-        if backward, let form = forms.last {
-          let row = ir.mul(ir.urem(panel, panels), ir.int(side))
-          ir.loop(from: ir.int(0), to: ir.udiv(matrix.columns, ir.int(side))) { column in
-            packBackward(
-              matrix, group: ir.udiv(panel, panels), panel: column,
-              rows: (row, ir.add(row, ir.int(side))), into: form)
-          }
-        }
+      }
+    }
+  }
+
+  /// Packs a square of a panel, counted over all groups, for `linear`.
+  private func packForward(
+    _ square: IRValue, of panel: IRValue, _ matrix: MasterMatrix, from source: IRValue,
+    into packed: IRValue
+  ) {
+    let side = plan.tile.columns
+    for column in stride(from: 0, to: side, by: lanes * operands.depth) {
+      let first = units(ir.add(ir.mul(square, ir.int(side)), ir.int(column)))
+      let unit = ir.add(ir.mul(panel, units(matrix.columns)), first)
+      packForward(squares: side / lanes, into: at(packed, ir.mul(unit, ir.int(side)))) {
+        ir.load(vector, at(source, $0 * side + column + $1))
+      }
+    }
+  }
+
+  /// Packs a square of a panel, counted over all groups, for `linear.input_gradient`.
+  private func packBackward(
+    _ square: IRValue, of panel: IRValue, _ matrix: MasterMatrix, from source: IRValue,
+    into packed: IRValue
+  ) {
+    let (side, depth) = (plan.tile.columns, operands.depth)
+    let panels = ir.udiv(matrix.rows, ir.int(side))
+    // Of each group, a panel of columns has as many units as there are rows.
+    let number = ir.add(
+      ir.mul(ir.udiv(panel, panels), ir.udiv(matrix.columns, ir.int(side))), square)
+    let row = ir.mul(ir.urem(panel, panels), ir.int(side))
+    let unit = ir.add(ir.mul(number, units(matrix.rows)), units(row))
+    let target = at(packed, ir.mul(unit, ir.int(side)))
+    ir.loop(from: ir.int(0), to: ir.int(side / depth)) { unit in
+      packBackward(unit: unit, into: target) { offset, column in
+        let row = ir.add(ir.mul(unit, ir.int(depth)), ir.int(offset))
+        return ir.load(vector, at(source, ir.add(ir.mul(row, ir.int(side)), ir.int(column))))
       }
     }
   }

@@ -82,31 +82,12 @@ extension CodeGenerator {
     func packSquares(
       from column: IRValue, _ load: (_ address: IRValue, _ column: IRValue) -> IRValue
     ) {
-      let firstUnit = units(column)
       forEachPart { members, target in
-        func keep(_ value: IRValue, unit: Int) {
-          let place = ir.mul(ir.add(firstUnit, ir.int(unit)), ir.int(panel))
-          ir.stream(value, at(target, place))
-        }
-        func element(_ member: PanelRow, _ offset: Int) -> IRValue {
-          let column = ir.add(column, ir.int(offset))
+        packForward(squares: 1, into: at(target, ir.mul(units(column), ir.int(panel)))) {
+          let column = ir.add(column, ir.int($1))
+          let member = members[$0]
           return ir.select(
             member.exists, load(at(member.address, column), column), ir.zero(vector))
-        }
-        guard operands.terms > 1 else {
-          let square = transpose(members.map { member in unitVector { element(member, $0) } })
-          for (offset, value) in square.enumerated() { keep(value, unit: offset) }
-          return
-        }
-        // Numbers are turned before they become terms: there are fewer of them.
-        for half in 0..<depth {
-          let square = transpose(members.map { element($0, half * lanes) })
-          for pair in 0..<lanes / 2 {
-            let units = pairs(square[2 * pair], square[2 * pair + 1])
-            for (term, value) in units.enumerated() {
-              keep(value, unit: term * termUnits + half * lanes / 2 + pair)
-            }
-          }
         }
       }
     }
@@ -129,6 +110,42 @@ extension CodeGenerator {
           let value = ir.select(member.exists, unit, ir.float(0))
           let index = ir.add(ir.mul(ir.udiv(column, ir.int(depth)), ir.int(panel)), ir.int(lane))
           ir.store(value, at(target, index))
+        }
+      }
+    }
+  }
+
+  /// Packs `lanes · depth` columns of as many vectors of rows as there are `squares`.
+  ///
+  /// - Parameters:
+  ///   - target: where the first column's unit of the first row goes.
+  ///   - element: returns columns of a row, `lanes` of them from an offset on.
+  func packForward(
+    squares: Int, into target: IRValue, _ element: (_ row: Int, _ offset: Int) -> IRValue
+  ) {
+    let depth = operands.depth
+    func turned(_ vector: (_ row: Int) -> IRValue) -> [[IRValue]] {
+      (0..<squares).map { square in transpose((0..<lanes).map { vector(square * lanes + $0) }) }
+    }
+    func keep(_ value: IRValue, unit: Int, square: Int) {
+      ir.stream(value, at(target, unit * plan.tile.columns + square * lanes))
+    }
+    guard operands.terms > 1 else {
+      let turned = turned { row in unitVector { element(row, $0) } }
+      for unit in 0..<lanes {
+        for square in 0..<squares { keep(turned[square][unit], unit: unit, square: square) }
+      }
+      return
+    }
+    // Numbers are turned before they become terms: there are fewer of them.
+    for half in 0..<depth {
+      let turned = turned { element($0, half * lanes) }
+      for pair in 0..<lanes / 2 {
+        for square in 0..<squares {
+          let units = pairs(turned[square][2 * pair], turned[square][2 * pair + 1])
+          for (term, value) in units.enumerated() {
+            keep(value, unit: term * termUnits + half * lanes / 2 + pair, square: square)
+          }
         }
       }
     }
@@ -157,14 +174,32 @@ extension CodeGenerator {
     let multiple = operands.isTiled ? operands.band : depth
     let end = ir.mul(ceilDivide(rows.to, multiple), ir.int(multiple))
     ir.loop(from: ir.udiv(rows.from, ir.int(depth)), to: ir.udiv(end, ir.int(depth))) { unit in
-      for part in stride(from: 0, to: width, by: lanes) {
-        let values = packedRow(
-          source, row: ir.mul(unit, ir.int(depth)), column: ir.add(first, ir.int(part)),
-          rows: matrix.rows, columns: matrix.columns)
-        for (term, value) in values.enumerated() {
-          let place = place(ofUnit: unit, term: term)
-          ir.stream(value, at(target, ir.add(ir.mul(place, ir.int(width)), ir.int(part))))
-        }
+      packBackward(unit: unit, into: target) { offset, part in
+        let row = ir.add(ir.mul(unit, ir.int(depth)), ir.int(offset))
+        let inside = ir.min(row, ir.sub(matrix.rows, ir.int(1)))
+        let column = ir.add(first, ir.int(part))
+        let x = ir.maskedLoad(
+          vector, at(source, ir.add(ir.mul(inside, matrix.columns), column)),
+          lanes(from: column, below: matrix.columns))
+        return ir.select(ir.compare(.less, row, matrix.rows), x, ir.zero(vector))
+      }
+    }
+  }
+
+  /// Packs the rows of unit `unit` of a panel of columns.
+  ///
+  /// - Parameters:
+  ///   - target: where the panel's first unit goes.
+  ///   - element: returns columns, `lanes` of them from one of the panel's on, of a row that is in the unit.
+  func packBackward(
+    unit: IRValue, into target: IRValue, _ element: (_ offset: Int, _ column: Int) -> IRValue
+  ) {
+    let width = plan.tile.columns
+    for column in stride(from: 0, to: width, by: lanes) {
+      let rows = (0..<operands.depth).map { element($0, column) }
+      for (term, value) in (rows.count == 1 ? rows : pairs(rows[0], rows[1])).enumerated() {
+        let place = ir.mul(place(ofUnit: unit, term: term), ir.int(width))
+        ir.stream(value, at(target, ir.add(place, ir.int(column))))
       }
     }
   }
@@ -187,29 +222,6 @@ extension CodeGenerator {
   private func pair(_ low: IRValue, _ high: IRValue) -> IRValue {
     let halves = [low, high].map { ir.zeroExtend(roundToBF16($0), ir.i32) }
     return ir.bitcast(ir.or(halves[0], ir.shiftLeft(halves[1], ir.int(16, ir.i32))), ir.f32)
-  }
-
-  /// Returns one unit of depth of `lanes` columns, a vector a term: row `row`, in pairs the next one too.
-  private func packedRow(
-    _ source: IRValue, row: IRValue, column: IRValue, rows: IRValue, columns: IRValue
-  ) -> [IRValue] {
-    guard operands != .f32 else {
-      return [loadColumns(source, row: row, column: column, columns: columns)]
-    }
-    let members = [row, ir.add(row, ir.int(1))].map { row in
-      let exists = ir.compare(.less, row, rows)
-      let x = loadColumns(
-        source, row: ir.min(row, ir.sub(rows, ir.int(1))), column: column, columns: columns)
-      return ir.select(exists, x, ir.zero(vector))
-    }
-    return pairs(members[0], members[1])
-  }
-
-  private func loadColumns(
-    _ source: IRValue, row: IRValue, column: IRValue, columns: IRValue
-  ) -> IRValue {
-    let mask = lanes(from: column, below: columns)
-    return ir.maskedLoad(vector, at(source, ir.add(ir.mul(row, columns), column)), mask)
   }
 
   /// Returns the mask of the lanes whose columns, from `column` on, are below `end`.

@@ -91,29 +91,68 @@ extension CodeGenerator {
   ) {
     let panel = plan.tile.columns
     let (from, to) = share(ir.int(plan.tile.padded(rows) / panel), frame)
-    let start = ir.mul(unit, ir.int(panel))
-    let whole = columns / panel
     ir.loop(from: from, to: to, by: panelsTogether) { index in
-      let operand = leftOperand(
-        at(a, ir.mul(index, ir.int(units * panel))), units: units, from: unit)
-      let panels = MatmulPanels(
-        base: at(b, start), panelStride: units * panel, depthStride: panel)
       let first = ir.mul(index, ir.int(panel))
       let end = ir.min(ir.add(index, ir.int(panelsTogether)), to)
       let last = ir.min(ir.int(rows), ir.mul(end, ir.int(panel)))
-      let height = ir.sub(last, first)
-      let target = at(c, ir.mul(first, ir.int(columns)))
-      multiply(
-        operand, panels,
-        into: MatmulResult(base: target, leading: columns, accumulates: accumulate), rows: height,
-        panels: ir.int(whole), depth: depth, operands: operands)
-      guard whole * panel < columns else { return }
-      lastPanel(
-        operand, at(b, ir.add(start, ir.int(whole * units * panel))),
-        active: columns - whole * panel,
-        into: at(target, whole * panel), leading: columns, rows: height, depth: depth,
-        accumulate: accumulate, frame)
+      let strip = OuterStrip(
+        a: at(a, ir.mul(index, ir.int(units * panel))), b: b,
+        c: at(c, ir.mul(first, ir.int(columns))), units: units, rows: ir.sub(last, first),
+        columns: columns)
+      forEachPiece(of: depth, among: units) { piece, depth, isFirst in
+        outerProducts(
+          strip, from: ir.add(unit, piece), depth: depth, accumulate: accumulate || !isFirst, frame)
+      }
     }
+  }
+
+  /// Rows of a product of which all depth passes by while they stay in the second cache.
+  private struct OuterStrip {
+    /// The operands from their unit 0 on, and the result.
+    let a, b, c: IRValue
+    /// Units of an operand's channel.
+    let units: Int
+    let rows: IRValue
+    let columns: Int
+  }
+
+  /// Emits `body` for pieces of `depth` units, in order, of which the second cache holds a strip's rows.
+  ///
+  /// There is a first piece even of no depth.
+  private func forEachPiece(
+    of depth: IRValue, among units: Int,
+    _ body: (_ first: IRValue, _ depth: IRValue, _ isFirst: Bool) -> Void
+  ) {
+    let most = (1 << 20) / (4 * panelsTogether * plan.tile.columns)
+    guard units > most else { return body(ir.int(0), depth, true) }
+    let band = operands.bandUnits
+    let count = ir.max(ir.int(1), ceilDivide(depth, most))
+    let piece = ir.mul(ceilDivide(ir.udiv(ir.add(depth, ir.sub(count, ir.int(1))), count), band), ir.int(band))
+    let size = ir.min(piece, depth)
+    body(ir.int(0), size, true)
+    ir.loop(from: ir.int(1), to: count) { number in
+      let first = ir.min(ir.mul(number, piece), depth)
+      body(first, ir.min(piece, ir.sub(depth, first)), false)
+    }
+  }
+
+  private func outerProducts(
+    _ strip: OuterStrip, from unit: IRValue, depth: IRValue, accumulate: Bool, _ frame: KernelFrame
+  ) {
+    let panel = plan.tile.columns
+    let operand = leftOperand(strip.a, units: strip.units, from: unit)
+    let start = at(strip.b, ir.mul(unit, ir.int(panel)))
+    let whole = strip.columns / panel
+    multiply(
+      operand, MatmulPanels(base: start, panelStride: strip.units * panel, depthStride: panel),
+      into: MatmulResult(
+        base: strip.c, leading: strip.columns, accumulates: accumulate, isFetched: !accumulate),
+      rows: strip.rows, panels: ir.int(whole), depth: depth, operands: operands)
+    guard whole * panel < strip.columns else { return }
+    lastPanel(
+      operand, at(start, whole * strip.units * panel), active: strip.columns - whole * panel,
+      into: at(strip.c, whole * panel), leading: strip.columns, rows: strip.rows, depth: depth,
+      accumulate: accumulate, frame)
   }
 
   /// The panel that is only partly inside the matrix: by way of scratch memory.
