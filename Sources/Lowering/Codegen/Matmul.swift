@@ -131,24 +131,20 @@ extension CodeGenerator {
     _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
     depth: IRValue
   ) {
-    var start = matrixTiles(shape, a, b, c, next: next, rows: rows, depth: depth)
+    let start = matrixTiles(shape, a, b, c, next: next, rows: rows, depth: depth)
     guard !isOfUnitOnly(shape) else { return }
-    for height in tileHeights {
-      let end = ir.add(
-        start, ir.mul(ir.udiv(ir.sub(rows, start), ir.int(height)), ir.int(height)))
-      func one(_ row: IRValue) {
-        let ahead = ir.mul(ir.udiv(row, ir.int(plan.tile.rows)), fetched(shape, depth))
-        tile(
-          height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
-          at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
-      }
-      if height == plan.tile.rows {
-        ir.loop(from: start, to: end, by: height, one)
-      } else {
-        // Each lower tile runs at most once: a loop would cost compile time for nothing.
-        ir.when(ir.compare(.less, start, end)) { one(start) }
-      }
-      start = end
+    let full = plan.tile.rows
+    let end = ir.sub(rows, ir.urem(ir.sub(rows, start), ir.int(full)))
+    ir.loop(from: start, to: end, by: full) { row in
+      let ahead = ir.mul(ir.udiv(row, ir.int(full)), fetched(shape, depth))
+      tile(
+        shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
+        at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
+    }
+    ir.loop(from: end, to: rows, by: lowTileRows) { row in
+      lowTile(
+        shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
+        at(c, ir.mul(row, ir.int(shape.leading))), rows: ir.sub(rows, row), depth: depth)
     }
   }
 
@@ -193,20 +189,12 @@ extension CodeGenerator {
     shape.isTiled || shape.operands.terms > 1
   }
 
-  /// The heights of tiles: the full one of at most 8 rows, then ever smaller ones for what is left of a
-  /// block, each at least half of the one before.
-  private var tileHeights: [Int] {
-    let full = plan.tile.rows
-    return [full] + [4, 2, 1].filter { $0 < full }
-  }
-
-  /// Emits a call of the register tile of `height` rows.
+  /// Emits a call of the full register tile.
   private func tile(
-    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
-    depth: IRValue
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, depth: IRValue
   ) {
-    callTile("tile_\(height)x\(plan.tile.columns)_\(shape.name)", [a, b, c, next, depth]) { p in
-      tileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
+    callTile("tile_\(plan.tile.rows)x\(plan.tile.columns)_\(shape.name)", [a, b, c, next, depth]) {
+      p in tileBody(shape, p[0], p[1], p[2], next: p[3], depth: p[4])
     }
   }
 
@@ -226,36 +214,86 @@ extension CodeGenerator {
   }
 
   private func tileBody(
-    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
-    depth: IRValue
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, depth: IRValue
   ) {
-    let vectors = plan.tile.vectors
-    let places = (0..<height * vectors).map { index in
-      at(c, index / vectors * shape.leading + index % vectors * lanes)
+    let rows = (0..<plan.tile.rows).map { row in
+      TileRow(left: ir.int(row * shape.rowStride), result: at(c, row * shape.leading))
     }
-    var state = places.map { shape.accumulates ? ir.load(vector, $0) : ir.zero(vector) } + [a, b]
-    let isFull = height == plan.tile.rows
-    // The lower tiles are left as they are: they run once a block, and every function costs compile time.
-    let unrolled = isFull ? tileSteps : 1
-    let whole = ir.mul(ir.udiv(depth, ir.int(unrolled)), ir.int(unrolled))
-    let rounds = [(ir.int(0), whole, unrolled), (whole, depth, 1)]
-    for (from, to, steps) in unrolled == 1 ? [(ir.int(0), depth, 1)] : rounds {
+    var state = openTile(rows, shape) + [a, b]
+    let whole = ir.mul(ir.udiv(depth, ir.int(tileSteps)), ir.int(tileSteps))
+    for (from, to, steps) in [(ir.int(0), whole, tileSteps), (whole, depth, 1)] {
       state = ir.loop(from: from, to: to, by: steps, carrying: state) { step, carried in
-        if isFull, steps == unrolled {
+        if steps == tileSteps {
           let place = fetched(shape, step)
           for line in 0..<shape.fetchedLines {
             ir.prefetch(at(next, ir.add(place, ir.int(line * lineUnits))))
           }
         }
-        return depthSteps(steps, height, shape, carried)
+        return depthSteps(steps, rows, shape, carried)
       }
     }
-    for (place, value) in zip(places, state) { ir.store(value, place) }
+    closeTile(rows, state)
+  }
+
+  /// The most rows of a low tile: with fewer, sums wait for each other, and it takes as long.
+  private var lowTileRows: Int { min(4, plan.tile.rows) }
+
+  /// Emits a call of the tile of what is left below full ones, of its first `rows` rows if it has more.
+  ///
+  /// In place of rows that are not there it computes the last one again: one function does for all heights.
+  private func lowTile(
+    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, rows: IRValue, depth: IRValue
+  ) {
+    let name = "low_tile_\(shape.name)"
+    let function = helper(name) {
+      ir.define(
+        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64], returns: ir.void,
+        attributes: ["noinline"], target: target.functionAttributes
+      ) { p in
+        let rows = (0..<lowTileRows).map { number in
+          let row = ir.min(ir.int(number), ir.sub(p[3], ir.int(1)))
+          return TileRow(
+            left: ir.mul(row, ir.int(shape.rowStride)),
+            result: at(p[2], ir.mul(row, ir.int(shape.leading))))
+        }
+        let state = ir.loop(
+          from: ir.int(0), to: p[4], carrying: openTile(rows, shape) + [p[0], p[1]]
+        ) { _, carried in depthSteps(1, rows, shape, carried) }
+        closeTile(rows, state)
+        ir.returnVoid()
+      }
+    }
+    ir.call(function, [a, b, c, rows, depth])
+  }
+
+  /// A row of a tile.
+  private struct TileRow {
+    /// The units from the first row of A to it.
+    let left: IRValue
+    /// Its address in C.
+    let result: IRValue
+  }
+
+  private func openTile(_ rows: [TileRow], _ shape: MatmulShape) -> [IRValue] {
+    rows.flatMap { row in
+      (0..<plan.tile.vectors).map { number in
+        shape.accumulates ? ir.load(vector, at(row.result, number * lanes)) : ir.zero(vector)
+      }
+    }
+  }
+
+  private func closeTile(_ rows: [TileRow], _ state: [IRValue]) {
+    let vectors = plan.tile.vectors
+    for (number, row) in rows.enumerated() {
+      for offset in 0..<vectors {
+        ir.store(state[number * vectors + offset], at(row.result, offset * lanes))
+      }
+    }
   }
 
   /// Emits `steps` depth steps of a tile: `state` holds the accumulators and the pointers into A and B.
   private func depthSteps(
-    _ steps: Int, _ height: Int, _ shape: MatmulShape, _ state: [IRValue]
+    _ steps: Int, _ rows: [TileRow], _ shape: MatmulShape, _ state: [IRValue]
   ) -> [IRValue] {
     let vectors = plan.tile.vectors
     let (a, b) = (state[state.count - 2], state[state.count - 1])
@@ -264,12 +302,12 @@ extension CodeGenerator {
       let wide = (0..<vectors).map {
         loadUnits(at(b, step * shape.panelDepthStride + $0 * lanes), shape.operands)
       }
-      for row in 0..<height {
+      for (number, row) in rows.enumerated() {
         let unit = broadcastUnit(
-          at(a, row * shape.rowStride + step * shape.depthStride), shape.operands)
-        for vector in 0..<vectors {
-          let index = row * vectors + vector
-          sums[index] = multiplyUnits(unit, wide[vector], sums[index], shape.operands)
+          at(at(a, step * shape.depthStride), row.left), shape.operands)
+        for offset in 0..<vectors {
+          let index = number * vectors + offset
+          sums[index] = multiplyUnits(unit, wide[offset], sums[index], shape.operands)
         }
       }
     }

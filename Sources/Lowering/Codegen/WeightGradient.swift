@@ -146,7 +146,7 @@ extension CodeGenerator {
     multiply(
       operand, MatmulPanels(base: start, panelStride: strip.units * panel, depthStride: panel),
       into: MatmulResult(
-        base: strip.c, leading: strip.columns, accumulates: accumulate, isFetched: !accumulate),
+        base: strip.c, leading: strip.columns, accumulates: accumulate, isFetched: usesMatrixUnit && !accumulate),
       rows: strip.rows, panels: ir.int(whole), depth: depth, operands: operands)
     guard whole * panel < strip.columns else { return }
     lastPanel(
