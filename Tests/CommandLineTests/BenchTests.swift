@@ -72,7 +72,8 @@ import Testing
     let stages = try #require(report["ablation"] as? [[String: Any]])
     let names = stages.compactMap { $0["stage"] as? String }
     #expect(names.prefix(3) == ["unfused", "generated-matmul", "cache-routing-plan"])
-    #expect(names.last == "split-f32")
+    // Its modalities have too few tokens for `split-f32`.
+    #expect(names.last == "fuse-row-chains")
     #expect(!names.contains("dead-code"))
     let syncs = stages.compactMap { $0["syncs"] as? Int }
     #expect(syncs.first ?? 0 > 0 && syncs.last == 0)

@@ -47,7 +47,11 @@ struct BenchMaker {
   ///
   /// - Parameter profiles: whether someone wants to know where the time of the last stage goes.
   func ablation(_ module: Module, mix: TokenMix, profiles: Bool) throws -> [BenchCase] {
-    let switches = Switch.ablation.filter { !compile.disabledNames.contains($0.name) }
+    let splits = try compile.optionsToRun(fuse: .all, without: []).operands(of: module) == .splitF32
+    let switches = Switch.ablation.filter {
+      // Where f32 stays on vectors, its stage would be the one before once more.
+      !compile.disabledNames.contains($0.name) && ($0 != .splitF32 || splits)
+    }
     let tensors = try clock.measure("initialize") { try initialTensors(of: module, seed: 0) }
     let batch = try mix.batch(for: module)
     return try (0...switches.count).map { count in
