@@ -49,8 +49,8 @@ import Testing
 
   /// Every matmul rounds its operands, so two layers are off by a few hundredths, fused or not.
   @Test(arguments: [
-    "tiny", "even", "odd_large", "odd_larger", "many_rows", "merged", "mqa_half", "spans_documents", "wide_head",
-    "geglu", "tied_head", "padded", "both_norms", "mixed_norms",
+    "tiny", "even", "odd_large", "odd_larger", "many_rows", "merged", "mqa_half", "spans_documents",
+    "wide_head", "geglu", "tied_head", "padded", "both_norms", "mixed_norms",
   ])
   func roundedOperands(_ name: String) throws {
     try AgreementModel.named(name).agreement().compareFusedWithUnfused(

@@ -74,7 +74,8 @@ extension CodeGenerator {
     let shape = MatmulShape(
       rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
       isTiled: a.isTiled, panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines,
-      leading: c.leading, accumulates: c.accumulates, fetchesResult: c.isFetched, operands: operands)
+      leading: c.leading, accumulates: c.accumulates, fetchesResult: c.isFetched, operands: operands
+    )
     let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(

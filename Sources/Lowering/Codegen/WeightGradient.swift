@@ -125,9 +125,11 @@ extension CodeGenerator {
   ) {
     let most = (1 << 20) / (4 * panelsTogether * plan.tile.columns)
     guard units > most else { return body(ir.int(0), depth, true) }
-    let band = operands.bandUnits
     let count = ir.max(ir.int(1), ceilDivide(depth, most))
-    let piece = ir.mul(ceilDivide(ir.udiv(ir.add(depth, ir.sub(count, ir.int(1))), count), band), ir.int(band))
+    // Whole bands, of which the depth is made.
+    let bands = ir.udiv(depth, ir.int(operands.bandUnits))
+    let piece = ir.mul(
+      ir.udiv(ir.add(bands, ir.sub(count, ir.int(1))), count), ir.int(operands.bandUnits))
     let size = ir.min(piece, depth)
     body(ir.int(0), size, true)
     ir.loop(from: ir.int(1), to: count) { number in
@@ -146,7 +148,8 @@ extension CodeGenerator {
     multiply(
       operand, MatmulPanels(base: start, panelStride: strip.units * panel, depthStride: panel),
       into: MatmulResult(
-        base: strip.c, leading: strip.columns, accumulates: accumulate, isFetched: usesMatrixUnit && !accumulate),
+        base: strip.c, leading: strip.columns, accumulates: accumulate,
+        isFetched: usesMatrixUnit && !accumulate),
       rows: strip.rows, panels: ir.int(whole), depth: depth, operands: operands)
     guard whole * panel < strip.columns else { return }
     lastPanel(
