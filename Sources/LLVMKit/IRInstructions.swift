@@ -196,7 +196,8 @@ extension IRBuilder {
     LLVMSetAlignment(LLVMBuildStore(builder, value.ref, address.ref), UInt32(align))
   }
 
-  /// Asks for the cache line at `address` to be brought to the second cache; any address will do.
+  /// Asks for the cache line at `address` to be brought to the second cache, or for writing to where this core
+  /// alone has it; any address will do.
   package func prefetch(_ address: IRValue, forWriting: Bool = false) {
     let (secondCache, data) = (int(2, i32), int(1, i32))
     intrinsic(

@@ -7,7 +7,7 @@ extension TargetDescription {
   /// The CPU as text: triple, name and features, and what code generation takes from them.
   package var identity: String {
     "\(cpu.triple) \(cpu.name) \(cpu.features) lanes \(lanes) bf16 \(hasBF16DotProduct) "
-      + "tiles \(hasMatrixUnit)"
+      + "tiles \(hasMatrixUnit) operand \(operandBytes)"
   }
 }
 

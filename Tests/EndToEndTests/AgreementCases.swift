@@ -25,9 +25,6 @@ extension AgreementModel {
       attention: Attention(heads: 1, headWidth: 38)),
     // Blocks of its widest rows, in three terms, are multiplied in two pieces of depth.
     preNorm("deep", count: 2, width: 24, hidden: 2070, batch: 1, sequence: 140),
-    // Weight gradients sum over more tokens than they do in one piece, in all formats of operands.
-    preNorm("many_rows", count: 1, width: 12, hidden: 20, batch: 60, sequence: 79),
-    preNorm("many_rows_of_two", count: 2, width: 12, hidden: 20, batch: 60, sequence: 79),
   ]
 
   private static let three = modalities(3)

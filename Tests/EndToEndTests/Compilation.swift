@@ -11,6 +11,8 @@ struct Compilation: Sendable, CustomStringConvertible {
   var precision = Precision.f32
   var threads = 2
   var guarding = Guarding.regions
+  /// What the second cache is said to hold of an operand, in place of what the target has.
+  var operandBytes: Int?
 
   /// Which memory lies between pages that nobody may touch; what nobody has written holds NaNs then.
   enum Guarding: Sendable {
@@ -66,8 +68,9 @@ struct Compilation: Sendable, CustomStringConvertible {
 
   /// The compiler.
   func compiler() throws -> Compiler {
-    var options = CompileOptions(
-      disabled: disabled, precision: precision, target: try TargetDescription(named: target))
+    var target = try TargetDescription(named: target)
+    if let operandBytes { target.operandBytes = operandBytes }
+    var options = CompileOptions(disabled: disabled, precision: precision, target: target)
     // Test models are too small to be worth it.
     options.fewestSplitRows = 0
     return Compiler(options)

@@ -12,7 +12,7 @@ import Testing
   }
 
   @Test(
-    arguments: ["odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all"],
+    arguments: ["even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all"],
     Precision.allCases)
   func bitsAreEqual(_ name: String, _ precision: Precision) throws {
     let agreement = try AgreementModel.named(name).agreement()

@@ -197,13 +197,11 @@ final class BlockEmitter {
   /// Returns the units of depth that are multiplied before the next ones are.
   ///
   /// Rows in tiles are read once a panel of columns. Where all of their depth is too much for the second cache,
-  /// which is 2 MiB where there is a matrix unit, they would come from the third each time. Strips are too
-  /// narrow for it: each would read all pieces.
+  /// they would come from the third each time. Strips are too narrow for it: each would read all pieces.
   private func pieceUnits(_ depth: Int) -> Int {
-    let (most, band) = (1 << 20, code.operands.bandUnits)
-    let bytes = 4 * program.blockRows * depth
-    guard code.operands.isTiled, strip == nil, bytes > most else { return depth }
-    let count = (bytes + most - 1) / most
+    let (most, band) = (code.depthInCache(rows: program.blockRows), code.operands.bandUnits)
+    guard code.operands.isTiled, strip == nil, depth > most else { return depth }
+    let count = (depth + most - 1) / most
     return (depth / band + count - 1) / count * band
   }
 

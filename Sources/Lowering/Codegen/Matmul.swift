@@ -35,8 +35,8 @@ struct MatmulResult {
   let leading: Int
   /// `true` iff the product is added to what is there.
   var accumulates = false
-  /// `true` iff it is in no cache: the matrix unit asks for its lines while it computes them.
-  var isFetched = false
+  /// `true` iff it is in no cache.
+  var isCold = false
 }
 
 /// Everything of a product that its code depends on: known strides become address displacements.
@@ -64,7 +64,8 @@ struct MatmulShape: Hashable {
 //
 // Accumulators are SSA values: the loop touches memory for operands only. Strides are constants, so that
 // all rows of a tile are displacements from one pointer; with strides in registers, LLVM chains the rows'
-// addresses through one addition after another, which takes as long as the arithmetic.
+// addresses through one addition after another, which takes as long as the arithmetic. Of low tiles, which are
+// few and have at most four rows, one function is enough for all heights, and its rows are at distances in registers.
 extension CodeGenerator {
   /// Emits C[rows, panels · columns] (+)= A B.
   func multiply(
@@ -74,8 +75,8 @@ extension CodeGenerator {
     let shape = MatmulShape(
       rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
       isTiled: a.isTiled, panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines,
-      leading: c.leading, accumulates: c.accumulates, fetchesResult: c.isFetched, operands: operands
-    )
+      leading: c.leading, accumulates: c.accumulates, fetchesResult: c.isCold && a.isTiled,
+      operands: operands)
     let name = "multiply_\(shape.walkName)"
     let function = helper(name) {
       ir.define(
@@ -125,6 +126,9 @@ extension CodeGenerator {
   /// Depth steps in a round of a full tile's loop: its own instructions cost a tenth of the arithmetic
   /// otherwise.
   private var tileSteps: Int { 4 }
+
+  /// Returns the units of depth of `rows` rows of an operand that the second cache holds beside the other one.
+  func depthInCache(rows: Int) -> Int { target.operandBytes / (4 * rows) }
 
   /// Emits all tiles of one panel of columns. Each full one fetches its part of the next panel, which
   /// would come too slowly from memory by itself when there are few rows.
@@ -236,7 +240,7 @@ extension CodeGenerator {
     closeTile(rows, state)
   }
 
-  /// The most rows of a low tile: with fewer, sums wait for each other, and it takes as long.
+  /// The most rows of a low tile: of fewer, fused multiply-adds wait for each other, and it takes as long.
   private var lowTileRows: Int { min(4, plan.tile.rows) }
 
   /// Emits a call of the tile of what is left below full ones, of its first `rows` rows if it has more.

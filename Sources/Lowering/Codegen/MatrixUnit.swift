@@ -93,7 +93,7 @@ extension CodeGenerator {
     }
   }
 
-  /// Asks for four of a result's `height` rows, others in each round.
+  /// Asks for four of a result's `height` rows, others in each round: eight rounds, 256 rows of depth, ask for all.
   ///
   /// Lines that come from memory when they are stored hold the stores of the next tile up.
   private func fetchRows(

@@ -104,20 +104,20 @@ extension CodeGenerator {
     withAdamW(frame, decays: frame.arguments[frame.arguments.count - 1]) { constants in
       let end = ir.select(ir.compare(.less, from, to), ir.add(to, ir.int(1)), from)
       ir.loop(from: from, to: end) { panel in
-        let before = ir.max(from, ir.sub(panel, ir.int(1)))
+        let (updates, packs) = (ir.compare(.less, panel, to), ir.compare(.less, from, panel))
+        let before = ir.sub(panel, ir.int(1))
         ir.loop(from: ir.int(0), to: ir.udiv(matrix.columns, ir.int(side))) { square in
-          let isLeft = ir.compare(.less, panel, to)
+          let first = ir.add(ir.mul(panel, matrix.columns), ir.mul(square, ir.int(side)))
           ir.loop(from: ir.int(0), to: ir.int(side)) { row in
-            copy(row, of: square, in: before)
-            ir.when(isLeft) {
-              let first = ir.add(ir.mul(panel, matrix.columns), ir.mul(square, ir.int(side)))
+            ir.when(packs) { copy(row, of: square, in: before) }
+            ir.when(updates) {
               for part in stride(from: 0, to: side, by: lanes) {
                 let place = ir.add(ir.mul(ir.add(first, row), ir.int(side)), ir.int(part))
                 adamW(frame.arguments[..<4].map { at($0, place) }, constants)
               }
             }
           }
-          ir.when(ir.compare(.less, from, panel)) {
+          ir.when(packs) {
             if forward, let form = forms.first {
               packForward(square, of: before, matrix, from: frame.scratch, into: form)
             }
@@ -130,7 +130,7 @@ extension CodeGenerator {
     }
   }
 
-  /// Packs a square of a panel, counted over all groups, for `linear`.
+  /// Packs a square of `columns` rows and columns of a panel, counted over all groups, for `linear`.
   private func packForward(
     _ square: IRValue, of panel: IRValue, _ matrix: MasterMatrix, from source: IRValue,
     into packed: IRValue
@@ -139,13 +139,14 @@ extension CodeGenerator {
     for column in stride(from: 0, to: side, by: lanes * operands.depth) {
       let first = units(ir.add(ir.mul(square, ir.int(side)), ir.int(column)))
       let unit = ir.add(ir.mul(panel, units(matrix.columns)), first)
-      packForward(squares: side / lanes, into: at(packed, ir.mul(unit, ir.int(side)))) {
+      packColumns(vectors: side / lanes, into: at(packed, ir.mul(unit, ir.int(side)))) {
         ir.load(vector, at(source, $0 * side + column + $1))
       }
     }
   }
 
-  /// Packs a square of a panel, counted over all groups, for `linear.input_gradient`.
+  /// Packs a square of `columns` rows and columns of a panel, counted over all groups, for
+  /// `linear.input_gradient`.
   private func packBackward(
     _ square: IRValue, of panel: IRValue, _ matrix: MasterMatrix, from source: IRValue,
     into packed: IRValue
@@ -159,7 +160,7 @@ extension CodeGenerator {
     let unit = ir.add(ir.mul(number, units(matrix.rows)), units(row))
     let target = at(packed, ir.mul(unit, ir.int(side)))
     ir.loop(from: ir.int(0), to: ir.int(side / depth)) { unit in
-      packBackward(unit: unit, into: target) { offset, column in
+      packUnit(unit, into: target) { offset, column in
         let row = ir.add(ir.mul(unit, ir.int(depth)), ir.int(offset))
         return ir.load(vector, at(source, ir.add(ir.mul(row, ir.int(side)), ir.int(column))))
       }

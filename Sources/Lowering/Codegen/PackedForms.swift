@@ -24,7 +24,7 @@ extension CodeGenerator {
     let matrix = MasterMatrix(frame.arguments[0], sizes: frame.arguments[2...])
     let panels = ir.mul(matrix.groups, ceilDivide(matrix.rows, plan.tile.columns))
     let (from, to) = share(panels, frame)
-    ir.loop(from: from, to: to) { packForward(matrix, panel: $0, into: frame.arguments[1]) }
+    ir.loop(from: from, to: to) { packPanel(ofRows: $0, matrix, into: frame.arguments[1]) }
   }
 
   /// (master, packed, N, D, groups): panels `[D / columns][N][columns]`, columns beyond D zero.
@@ -33,39 +33,24 @@ extension CodeGenerator {
     let panels = ceilDivide(matrix.columns, plan.tile.columns)
     let (from, to) = share(ir.mul(matrix.groups, panels), frame)
     ir.loop(from: from, to: to) { index in
-      packBackward(
-        matrix, group: ir.udiv(index, panels), panel: ir.urem(index, panels),
-        rows: (ir.int(0), matrix.rows), into: frame.arguments[1])
+      packPanel(
+        ofColumns: ir.urem(index, panels), matrix, group: ir.udiv(index, panels),
+        into: at(
+          frame.arguments[1], ir.mul(index, ir.mul(units(matrix.rows), ir.int(plan.tile.columns)))))
     }
   }
 
-  /// Packs a panel of rows, counted over all groups, for `linear`.
-  func packForward(_ matrix: MasterMatrix, panel: IRValue, into packed: IRValue) {
-    let height = plan.tile.columns
-    let panels = ceilDivide(matrix.rows, height)
-    let units = units(matrix.columns)
-    let first = ir.mul(ir.urem(panel, panels), ir.int(height))
-    let source = at(
-      matrix.base, ir.mul(ir.udiv(panel, panels), ir.mul(matrix.rows, matrix.columns)))
-    let target = at(packed, ir.mul(panel, ir.mul(units, ir.int(height))))
-    let function = helper("pack_panel") {
-      ir.define(
-        "pack_panel", [ir.pointer, ir.pointer, ir.i64, ir.i64, ir.i64], returns: ir.void,
-        attributes: ["noinline"], target: self.target.functionAttributes
-      ) { p in
-        packPanel(p[0], rows: p[2], columns: p[3], from: p[4], into: p[1])
-        ir.returnVoid()
-      }
-    }
-    ir.call(function, [source, target, matrix.rows, matrix.columns, first])
-  }
-
-  /// Lays a panel of rows out as columns, a square at a time: the unit at place u of row i goes to
+  /// Packs panel `number` of rows, counted over all groups, for `linear`: the unit at place u of row i goes to
   /// `target[u · panel + i]`.
   private func packPanel(
-    _ source: IRValue, rows: IRValue, columns: IRValue, from first: IRValue, into target: IRValue
+    ofRows number: IRValue, _ matrix: MasterMatrix, into packed: IRValue
   ) {
+    let (rows, columns) = (matrix.rows, matrix.columns)
     let (panel, depth) = (plan.tile.columns, operands.depth)
+    let panels = ceilDivide(rows, panel)
+    let first = ir.mul(ir.urem(number, panels), ir.int(panel))
+    let source = at(matrix.base, ir.mul(ir.udiv(number, panels), ir.mul(rows, columns)))
+    let target = at(packed, ir.mul(number, ir.mul(units(columns), ir.int(panel))))
     let step = lanes * depth
     /// Squares side by side fill whole stretches of memory one after the other.
     func forEachPart(_ body: (_ members: [PanelRow], _ target: IRValue) -> Void) {
@@ -83,7 +68,7 @@ extension CodeGenerator {
       from column: IRValue, _ load: (_ address: IRValue, _ column: IRValue) -> IRValue
     ) {
       forEachPart { members, target in
-        packForward(squares: 1, into: at(target, ir.mul(units(column), ir.int(panel)))) {
+        packColumns(vectors: 1, into: at(target, ir.mul(units(column), ir.int(panel)))) {
           let column = ir.add(column, ir.int($1))
           let member = members[$0]
           return ir.select(
@@ -115,36 +100,36 @@ extension CodeGenerator {
     }
   }
 
-  /// Packs `lanes · depth` columns of as many vectors of rows as there are `squares`.
+  /// Packs `lanes · depth` columns of rows, of which there are as many as `vectors` have lanes.
   ///
   /// - Parameters:
   ///   - target: where the first column's unit of the first row goes.
   ///   - element: returns columns of a row, `lanes` of them from an offset on.
-  func packForward(
-    squares: Int, into target: IRValue, _ element: (_ row: Int, _ offset: Int) -> IRValue
+  func packColumns(
+    vectors: Int, into target: IRValue, _ element: (_ row: Int, _ offset: Int) -> IRValue
   ) {
     let depth = operands.depth
-    func turned(_ vector: (_ row: Int) -> IRValue) -> [[IRValue]] {
-      (0..<squares).map { square in transpose((0..<lanes).map { vector(square * lanes + $0) }) }
+    func transposed(_ row: (Int) -> IRValue) -> [[IRValue]] {
+      (0..<vectors).map { number in transpose((0..<lanes).map { row(number * lanes + $0) }) }
     }
-    func keep(_ value: IRValue, unit: Int, square: Int) {
-      ir.stream(value, at(target, unit * plan.tile.columns + square * lanes))
+    func keep(_ value: IRValue, unit: Int, number: Int) {
+      ir.stream(value, at(target, unit * plan.tile.columns + number * lanes))
     }
     guard operands.terms > 1 else {
-      let turned = turned { row in unitVector { element(row, $0) } }
+      let squares = transposed { row in unitVector { element(row, $0) } }
       for unit in 0..<lanes {
-        for square in 0..<squares { keep(turned[square][unit], unit: unit, square: square) }
+        for number in 0..<vectors { keep(squares[number][unit], unit: unit, number: number) }
       }
       return
     }
     // Numbers are turned before they become terms: there are fewer of them.
     for half in 0..<depth {
-      let turned = turned { element($0, half * lanes) }
+      let squares = transposed { element($0, half * lanes) }
       for pair in 0..<lanes / 2 {
-        for square in 0..<squares {
-          let units = pairs(turned[square][2 * pair], turned[square][2 * pair + 1])
+        for number in 0..<vectors {
+          let units = pairs(squares[number][2 * pair], squares[number][2 * pair + 1])
           for (term, value) in units.enumerated() {
-            keep(value, unit: term * termUnits + half * lanes / 2 + pair, square: square)
+            keep(value, unit: term * termUnits + half * lanes / 2 + pair, number: number)
           }
         }
       }
@@ -156,25 +141,18 @@ extension CodeGenerator {
     let address, exists: IRValue
   }
 
-  /// Packs `rows` of a panel of columns of one group for `linear.input_gradient`.
-  ///
-  /// - Requires: the rows begin at a whole unit.
-  func packBackward(
-    _ matrix: MasterMatrix, group: IRValue, panel: IRValue, rows: (from: IRValue, to: IRValue),
-    into packed: IRValue
+  /// Packs a panel of columns of one group for `linear.input_gradient`.
+  private func packPanel(
+    ofColumns number: IRValue, _ matrix: MasterMatrix, group: IRValue, into target: IRValue
   ) {
-    let (width, depth) = (plan.tile.columns, operands.depth)
-    let units = units(matrix.rows)
+    let depth = operands.depth
     let source = at(matrix.base, ir.mul(group, ir.mul(matrix.rows, matrix.columns)))
-    let panels = ceilDivide(matrix.columns, width)
-    let index = ir.add(ir.mul(group, panels), panel)
-    let target = at(packed, ir.mul(index, ir.mul(units, ir.int(width))))
-    let first = ir.mul(panel, ir.int(width))
+    let first = ir.mul(number, ir.int(plan.tile.columns))
     // Tiles come in whole bands.
     let multiple = operands.isTiled ? operands.band : depth
-    let end = ir.mul(ceilDivide(rows.to, multiple), ir.int(multiple))
-    ir.loop(from: ir.udiv(rows.from, ir.int(depth)), to: ir.udiv(end, ir.int(depth))) { unit in
-      packBackward(unit: unit, into: target) { offset, part in
+    let end = ir.mul(ceilDivide(matrix.rows, multiple), ir.int(multiple))
+    ir.loop(from: ir.int(0), to: ir.udiv(end, ir.int(depth))) { unit in
+      packUnit(unit, into: target) { offset, part in
         let row = ir.add(ir.mul(unit, ir.int(depth)), ir.int(offset))
         let inside = ir.min(row, ir.sub(matrix.rows, ir.int(1)))
         let column = ir.add(first, ir.int(part))
@@ -191,8 +169,8 @@ extension CodeGenerator {
   /// - Parameters:
   ///   - target: where the panel's first unit goes.
   ///   - element: returns columns, `lanes` of them from one of the panel's on, of a row that is in the unit.
-  func packBackward(
-    unit: IRValue, into target: IRValue, _ element: (_ offset: Int, _ column: Int) -> IRValue
+  func packUnit(
+    _ unit: IRValue, into target: IRValue, _ element: (_ offset: Int, _ column: Int) -> IRValue
   ) {
     let width = plan.tile.columns
     for column in stride(from: 0, to: width, by: lanes) {

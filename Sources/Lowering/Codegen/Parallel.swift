@@ -29,7 +29,12 @@ extension CodeGenerator {
 
   /// Returns `value / divisor`, rounded up.
   func ceilDivide(_ value: IRValue, _ divisor: Int) -> IRValue {
-    ir.udiv(ir.add(value, ir.int(divisor - 1)), ir.int(divisor))
+    ceilDivide(value, ir.int(divisor))
+  }
+
+  /// As above, by a divisor that is known at run time only.
+  func ceilDivide(_ value: IRValue, _ divisor: IRValue) -> IRValue {
+    ir.udiv(ir.add(value, ir.sub(divisor, ir.int(1))), divisor)
   }
 
   /// Emits `body` for thread 0 only.

@@ -11,6 +11,9 @@ public struct TargetDescription: Hashable, Sendable {
   public let hasBF16DotProduct: Bool
   /// `true` iff there is a matrix unit that multiplies tiles of bf16, and this process may use it.
   public let hasMatrixUnit: Bool
+  /// Bytes of one operand of a product that the second cache holds beside the other one; of more, the product is
+  /// computed in pieces of depth. CPUs with a matrix unit have 2 MiB, and on vectors no one needs it as much.
+  package var operandBytes = 1 << 20
 
   /// LLVM's name of the CPU.
   package var cpuName: String { cpu.name }

@@ -106,7 +106,7 @@ extension CodeGenerator {
     }
   }
 
-  /// Rows of a product of which all depth passes by while they stay in the second cache.
+  /// Rows of a result that a thread computes together, one piece of depth after the other.
   private struct OuterStrip {
     /// The operands from their unit 0 on, and the result.
     let a, b, c: IRValue
@@ -116,20 +116,20 @@ extension CodeGenerator {
     let columns: Int
   }
 
-  /// Emits `body` for pieces of `depth` units, in order, of which the second cache holds a strip's rows.
+  /// Emits `body` for pieces of `depth` units, in order, so short that the second cache holds a strip's left
+  /// operand.
   ///
   /// There is a first piece even of no depth.
   private func forEachPiece(
     of depth: IRValue, among units: Int,
     _ body: (_ first: IRValue, _ depth: IRValue, _ isFirst: Bool) -> Void
   ) {
-    let most = (1 << 20) / (4 * panelsTogether * plan.tile.columns)
+    let most = depthInCache(rows: panelsTogether * plan.tile.columns)
     guard units > most else { return body(ir.int(0), depth, true) }
     let count = ir.max(ir.int(1), ceilDivide(depth, most))
     // Whole bands, of which the depth is made.
     let bands = ir.udiv(depth, ir.int(operands.bandUnits))
-    let piece = ir.mul(
-      ir.udiv(ir.add(bands, ir.sub(count, ir.int(1))), count), ir.int(operands.bandUnits))
+    let piece = ir.mul(ceilDivide(bands, count), ir.int(operands.bandUnits))
     let size = ir.min(piece, depth)
     body(ir.int(0), size, true)
     ir.loop(from: ir.int(1), to: count) { number in
@@ -148,8 +148,7 @@ extension CodeGenerator {
     multiply(
       operand, MatmulPanels(base: start, panelStride: strip.units * panel, depthStride: panel),
       into: MatmulResult(
-        base: strip.c, leading: strip.columns, accumulates: accumulate,
-        isFetched: usesMatrixUnit && !accumulate),
+        base: strip.c, leading: strip.columns, accumulates: accumulate, isCold: !accumulate),
       rows: strip.rows, panels: ir.int(whole), depth: depth, operands: operands)
     guard whole * panel < strip.columns else { return }
     lastPanel(
