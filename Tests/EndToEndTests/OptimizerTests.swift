@@ -27,7 +27,8 @@ import Testing
   func packedFormsAreThoseOfPack(_ precision: Precision, _ target: String) throws {
     guard try TargetDescription(named: target).runsHere else { return }
     // The matrices of "even" are whole panels, which AdamW packs; with five threads some have none.
-    for (name, threads) in [("even", 1), ("even", 2), ("even", 5), ("odd_large", 2), ("merged", 2)] {
+    for (name, threads) in [("even", 1), ("even", 2), ("even", 5), ("odd_large", 2), ("merged", 2)]
+    {
       let agreement = try agreement(name)
       let model = try Compilation.fused.on(target).at(precision).with(threads: threads)
         .model(agreement.functions, of: agreement.module)
