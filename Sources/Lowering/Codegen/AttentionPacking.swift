@@ -8,17 +8,7 @@ extension AttentionEmitter {
   /// Emits a call of the function `name` of this sequence and head width with addresses and numbers, whose `body`
   /// is emitted at its first call: what else it depends on is an argument, or in the name.
   func callShared(_ name: String, _ arguments: [IRValue], _ body: ([IRValue]) -> Void) {
-    let name = "attention_\(name)_\(sequence)_\(width)"
-    let function = code.helper(name) {
-      ir.define(
-        name, arguments.map(\.type), returns: ir.void, attributes: ["noinline"],
-        target: code.target.functionAttributes
-      ) { p in
-        body(p)
-        ir.returnVoid()
-      }
-    }
-    ir.call(function, arguments)
+    code.callShared("attention_\(name)_\(sequence)_\(width)", arguments, body)
   }
 
   /// Copies rows times `scale` to `[count, rowUnits]`, columns beyond the width zero.

@@ -9,7 +9,7 @@ final class CodeGenerator {
   /// Bytes of scratch memory that a thread needs; known once all kernels are emitted.
   private(set) var scratchBytes = 0
   private var functions: [Kernel: IRFunction] = [:]
-  private var helpers: [String: IRFunction] = [:]
+  private var shared: [String: IRFunction] = [:]
   private var names: Set<String> = []
 
   /// Prepares an empty module for `plan`.
@@ -81,12 +81,20 @@ final class CodeGenerator {
     }
   }
 
-  /// Returns the helper function `name`, defining it at its first use.
-  func helper(_ name: String, _ make: () -> IRFunction) -> IRFunction {
-    if let function = helpers[name] { return function }
-    let function = make()
-    helpers[name] = function
-    return function
+  /// Emits a call of the function `name` with addresses and numbers, whose `body` is emitted at its first call: what
+  /// else it depends on is in the name.
+  func callShared(_ name: String, _ arguments: [IRValue], _ body: ([IRValue]) -> Void) {
+    let function =
+      shared[name]
+      ?? ir.define(
+        name, arguments.map(\.type), returns: ir.void, attributes: ["noinline"],
+        target: target.functionAttributes
+      ) { parameters in
+        body(parameters)
+        ir.returnVoid()
+      }
+    shared[name] = function
+    ir.call(function, arguments)
   }
 
   /// Makes sure that a thread's scratch memory has at least `bytes` bytes.

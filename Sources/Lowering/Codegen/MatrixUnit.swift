@@ -28,7 +28,7 @@ extension CodeGenerator {
     depth: IRValue
   ) {
     let name = "matrix_tile_\(height)x\(plan.tile.columns)_\(shape.name)"
-    callTile(name, [a, b, c, next, depth]) { p in
+    callShared(name, [a, b, c, next, depth]) { p in
       matrixTileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
     }
   }
@@ -121,28 +121,20 @@ extension CodeGenerator {
     _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, rows: IRValue, depth: IRValue
   ) {
     let columns = plan.tile.columns
-    let name = "low_matrix_tile_\(shape.name)"
-    let function = helper(name) {
-      ir.define(
-        name, [ir.pointer, ir.pointer, ir.pointer, ir.i64, ir.i64], returns: ir.void,
-        attributes: ["noinline"], target: target.functionAttributes
-      ) { p in
-        let result = ir.stack(bytes: 4 * tileSide * columns)
-        var whole = shape
-        (whole.leading, whole.accumulates, whole.fetchesResult) = (columns, false, false)
-        matrixTile(tileSide, whole, p[0], p[1], result, next: p[1], depth: p[4])
-        ir.loop(from: ir.int(0), to: p[3]) { row in
-          for column in stride(from: 0, to: columns, by: lanes) {
-            let place = at(p[2], ir.add(ir.mul(row, ir.int(shape.leading)), ir.int(column)))
-            let value = ir.load(
-              vector, at(result, ir.add(ir.mul(row, ir.int(columns)), ir.int(column))))
-            ir.store(shape.accumulates ? ir.fadd(ir.load(vector, place), value) : value, place)
-          }
+    callShared("low_matrix_tile_\(shape.name)", [a, b, c, rows, depth]) { p in
+      let result = ir.stack(bytes: 4 * tileSide * columns)
+      var whole = shape
+      (whole.leading, whole.accumulates, whole.fetchesResult) = (columns, false, false)
+      matrixTile(tileSide, whole, p[0], p[1], result, next: p[1], depth: p[4])
+      ir.loop(from: ir.int(0), to: p[3]) { row in
+        for column in stride(from: 0, to: columns, by: lanes) {
+          let place = at(p[2], ir.add(ir.mul(row, ir.int(shape.leading)), ir.int(column)))
+          let value = ir.load(
+            vector, at(result, ir.add(ir.mul(row, ir.int(columns)), ir.int(column))))
+          ir.store(shape.accumulates ? ir.fadd(ir.load(vector, place), value) : value, place)
         }
-        ir.returnVoid()
       }
     }
-    ir.call(function, [a, b, c, rows, depth])
   }
 
   private func tileLoad(_ number: Int, _ place: IRValue, _ stride: IRValue) {

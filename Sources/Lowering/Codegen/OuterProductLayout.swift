@@ -43,32 +43,24 @@ extension CodeGenerator {
     let name =
       "lay_out_\(inChannels ? "channels" : "panels")\(tail > 0 ? "_\(tail)" : "")"
       + (area.isLarge ? "_past" : "")
-    let function = helper(name) {
-      let types = [ir.pointer, ir.pointer] + [IRType](repeating: ir.i64, count: 8)
-      return ir.define(
-        name, types, returns: ir.void, attributes: ["noinline"], target: target.functionAttributes
-      ) { p in
-        let work = LayingOut(
-          source: p[0], target: p[1], start: p[2], end: p[3], stride: p[4], whole: p[5], tail: tail,
-          units: p[6], passesCaches: area.isLarge)
-        ir.loop(from: p[8], to: p[9]) { band in
-          let unit = ir.add(p[7], ir.mul(band, ir.int(operands.bandUnits)))
-          let first = ir.mul(band, ir.int(termUnits))
-          if inChannels {
-            layOutChannels(work, from: first, at: unit)
-          } else {
-            layOutPanels(work, from: first, at: unit)
-          }
+    let arguments = [
+      rows.base, area.base, rows.start, rows.end, ir.int(rows.stride),
+      ir.int(rows.width - tail), ir.int(area.units), start, bands.from, bands.to,
+    ]
+    callShared(name, arguments) { p in
+      let work = LayingOut(
+        source: p[0], target: p[1], start: p[2], end: p[3], stride: p[4], whole: p[5], tail: tail,
+        units: p[6], passesCaches: area.isLarge)
+      ir.loop(from: p[8], to: p[9]) { band in
+        let unit = ir.add(p[7], ir.mul(band, ir.int(operands.bandUnits)))
+        let first = ir.mul(band, ir.int(termUnits))
+        if inChannels {
+          layOutChannels(work, from: first, at: unit)
+        } else {
+          layOutPanels(work, from: first, at: unit)
         }
-        ir.returnVoid()
       }
     }
-    ir.call(
-      function,
-      [
-        rows.base, area.base, rows.start, rows.end, ir.int(rows.stride),
-        ir.int(rows.width - tail), ir.int(area.units), start, bands.from, bands.to,
-      ])
   }
 
   /// Returns what `leftOperand` is to a product, from unit `unit` of its depth on.

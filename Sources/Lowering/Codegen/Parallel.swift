@@ -105,13 +105,7 @@ extension CodeGenerator {
 
   /// Emits a meeting point of all threads: spin, then sleep on a futex.
   func barrier(_ control: IRValue, _ threads: IRValue) {
-    let function = helper("barrier") {
-      ir.define("barrier", [ir.pointer, ir.i64], returns: ir.void, attributes: ["noinline"]) {
-        barrierBody(control: $0[0], threads: $0[1])
-        ir.returnVoid()
-      }
-    }
-    ir.call(function, [control, threads])
+    callShared("barrier", [control, threads]) { p in barrierBody(control: p[0], threads: p[1]) }
   }
 
   /// Sense by generation: the last to arrive opens the barrier by counting the generation up.
