@@ -15,6 +15,7 @@ test:
 	swift build -c release --build-tests
 	swift test -c release --skip-build
 	Tests/oracle/run.sh
+	! command -v python3 >/dev/null || python3 -m unittest discover examples/shapes
 
 # motc and its peers in turn; rewrites the tables of docs/benchmarks.md. QUICK=1 takes two minutes and
 # rewrites nothing.

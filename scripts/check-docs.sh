@@ -23,7 +23,7 @@ grep -v '^//' examples/chameleon.swift-spec | cmp -s - "$work/model" || {
 
 count=0
 cp -r examples "$work/examples"
-for page in README.md Tests/oracle/README.md Benchmarks/README.md docs/*.md; do
+for page in README.md Tests/oracle/README.md Benchmarks/README.md examples/shapes/README.md docs/*.md; do
   [ -e "$page" ] || continue
   while IFS= read -r command; do
     # What CI runs by itself is not run again.

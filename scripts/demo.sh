@@ -32,7 +32,10 @@ number() {
   printf '%s' "$found"
 }
 
+rm -rf "$out"
 mkdir -p "$out"
+# Pictures as 16 x 16 pixels of 64 colours, which is as many ids as the model has for them.
+pixels=(--pictures palette --side 16 --patch 1 --validation 0)
 title "1. $spec, stage by stage"
 stage graph loss graph.motir
 row "nodes of the graph, forward" "$(number 'graph nodes')" "$out/graph.motir"
@@ -50,18 +53,20 @@ caption=$(sed -n "s/^$picture\t//p" "$data/captions.txt")
 mkdir -p "$out/one"
 cp "$data/$picture" "$out/one/"
 printf '%s\t%s\n' "$picture" "$caption" >"$out/one/captions.txt"
-# The document: the caption's bytes, the picture's 16 x 16 tokens, begin and end.
-length=$((${#caption} + 16 * 16 + 2))
+# The document: the caption's bytes and its newline, the picture's 16 x 16 tokens, begin and end.
+length=$((${#caption} + 1 + 16 * 16 + 2))
 printf '  %s, "%s": %d tokens\n' "$data/$picture" "$caption" "$length"
 one=(--batch 1 --sequence "$length")
 motc init "$spec" --seed 1 -o "$out/first.safetensors"
-motc tokenize "$spec" "${one[@]}" --data "$out/one" -o "$out/one.safetensors"
+motc tokenize "$spec" --data "$out/one" "${pixels[@]}" --order text-first -o "$out/one-shards"
+motc batch "$spec" "${one[@]}" --data "$out/one-shards" -o "$out/one.safetensors"
 motc run "$spec" --weights "$out/first.safetensors" --input "$out/one.safetensors" --grad \
   -o "$out/one-gradients.safetensors"
 
 title "3. Training on all pictures and captions, $steps steps"
-motc train "$spec" --data "$data" --steps "$steps" --log-every "$log_every" --rate 1e-3 --seed 1 \
-  -o "$out/trained.safetensors" 2>&1 | tee "$out/training.log"
+motc tokenize "$spec" --data "$data" "${pixels[@]}" -o "$out/shards"
+motc train "$spec" --data "$out/shards" --out "$out/run" --steps "$steps" --log-every "$log_every" \
+  --seed 1 2>&1 | tee "$out/training.log"
 if [ -z "${QUICK:-}" ]; then
   # The losses by modality of the first and the last line.
   awk '/^step/ { for (i = 1; i < NF; i++) if ($i == "text" || $i == "image") {

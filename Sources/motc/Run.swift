@@ -135,7 +135,9 @@ private struct Request {
         tensors.append(try tensor(output.name, of: function.name, model, module))
       }
     }
-    if wantsGradients { tensors += try model.gradientTensors(of: module) }
+    if wantsGradients {
+      tensors += model.tensors(in: .gradients, prefix: Graph.Output.gradientPrefix)
+    }
     return tensors
   }
 

@@ -3,129 +3,152 @@ import Lowering
 import MoTIR
 import Runtime
 
-/// `motc train`: AdamW steps on a folder of captioned items.
+/// `motc train`: a training run, from its first step or from where it stopped.
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Trains a model on a folder of captioned pictures or speech.",
+    abstract: "Trains a model on shards of tokens.",
     discussion: """
-      Stops with exit code 1 and leaves no file if a gradient is not finite.
+      Settings come from options, then from --config, then from defaults; the folder of the run keeps them in \
+      config.yaml. It also gets metrics.jsonl and metrics.csv, and checkpoints: --resume auto goes on from the newest \
+      one, bit for bit. Ctrl-C saves a checkpoint and stops with exit code 130 (SIGTERM: 143), a second one stops at once. \
+      A gradient that is not finite stops the run before weights change, with exit code 1.
 
       Examples:
-        motc train examples/chameleon.swift-spec --data examples/data --steps 200 -o w.safetensors
-        motc train model.swift-spec --data items --steps 50 --rate 1e-3 --weights w.safetensors \
-      -o w2.safetensors
+        motc train examples/chameleon.swift-spec --data shards --out runs/first --steps 200
+        motc train examples/chameleon.swift-spec --data shards --out runs/first --resume auto
       """)
 
   @OptionGroup var model: ModelArguments
   @OptionGroup var compile: CompileArguments
   @OptionGroup var execution: ExecutionArguments
   @OptionGroup var reports: ReportArguments
-  @OptionGroup var optimizer: OptimizerArguments
+  @OptionGroup(title: "Settings") var settings: SettingsArguments
 
-  @Option(
-    help: ArgumentHelp("The folder: captions.txt and the items it names.", valueName: "folder"))
+  @Option(help: ArgumentHelp("The folder of shards (motc tokenize).", valueName: "folder"))
   var data: String
 
-  @Option(help: "Steps to take.")
-  var steps: Int
+  @Option(help: ArgumentHelp("The folder of the run.", valueName: "folder"))
+  var out: String
 
-  @Option(help: "Equal seeds give equal first weights and equal batches.")
-  var seed: UInt64 = 0
-
-  @Option(help: ArgumentHelp("Start from these weights.", valueName: "file"))
+  @Option(help: ArgumentHelp("Begin with these weights.", valueName: "file"))
   var weights: String?
 
-  @Option(name: .customLong("log-every"), help: "Print a line every so many steps.")
-  var logEvery = 10
-
-  @Option(name: .shortAndLong, help: ArgumentHelp("Write the weights here.", valueName: "file"))
-  var output: String?
+  @Option(
+    help: ArgumentHelp(
+      "Go on from the newest checkpoint of the run (auto), or from this one.", valueName: "folder"))
+  var resume: String?
 
   func validate() throws {
-    guard steps >= 1, logEvery >= 1 else {
-      throw ValidationError("--steps and --log-every are at least 1")
+    guard resume == nil || weights == nil else {
+      throw ValidationError("--resume and --weights exclude each other")
     }
   }
 
   func run() throws {
     let options = try compile.optionsToRun()
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
-    if let output { try requireWritable(output) }
+    let folder = RunFolder(path: out)
+    let start = try checkpoint(in: folder)
+    let settings = try settings.resolved(
+      default: start == nil ? nil : folder.file(RunFolder.configName))
     let clock = StageClock()
     let module = try model.load(clock)
-    let corpus = try clock.measure("read \(data)") {
-      try Corpus(path: data, module: module, seed: seed)
-    }
+    let identity = try RunIdentity(module, options, settings, data: data)
+    if let start { try identity.check(start.checkpoint, at: start.path) }
+    let source = try BatchSource(
+      TokenShards(folder: data, split: .train, module: module), module: module,
+      seed: UInt64(settings.seed),
+      position: start?.checkpoint.position ?? DataPosition())
+    let heldBack = try TokenShards(folder: data, split: .validation, module: module)
     let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
-    try check(corpus.batch(step: 0), for: build.functions(["gradients"]), of: module)
     let tensors = try weights.map { try loadWeights($0, of: module, clock) }
-    let compiled = try build.model(["gradients"], trains: true, pool: execution.makePool())
-    if let tensors {
-      try clock.measure("load weights") { try compiled.load(tensors) }
+    let compiled = try build.model(["gradients", "loss"], trains: true, pool: execution.makePool())
+    if let start {
+      try clock.measure("load checkpoint") {
+        try Checkpoint.load(start.path, into: compiled, of: module)
+      }
     } else {
-      clock.measure("initialize") { compiled.initialize(seed: seed) }
+      try CannotRun.unless { try folder.create(again: resume != nil) }
+      if let tensors {
+        try compiled.load(tensors)
+      } else {
+        clock.measure("initialize") { compiled.initialize(seed: UInt64(settings.seed)) }
+      }
     }
-    say(
-      "\(module.name): \(corpus.count) items, \(module.batch) x \(module.sequence) tokens a step, "
-        + "\(compiled.pool.threads) threads")
     if reports.time { clock.report() }
-    try train(compiled, module, corpus)
-    guard let output else { return }
-    try write(
-      try compiled.parameterTensors(of: module),
-      metadata: ["model": module.name, "seed": "\(seed)", "steps": "\(steps)"], to: output)
-    say("weights → \(output)")
+    let run = try TrainingRun(
+      compiled, build, settings, folder, identity: identity, from: start?.checkpoint)
+    try run.begin(spec: model.spec)
+    try run.train(source, validation: heldBack)
   }
 
-  private func train(_ model: CompiledModel, _ module: Module, _ corpus: Corpus) throws {
-    let settings = optimizer.settings
-    var log = TrainingLog(model, module, steps: steps)
-    for step in 1...steps {
-      model.setInputs(try corpus.batch(step: step - 1))
-      model.run("gradients")
-      let outcome = model.update(settings, step: step)
-      if outcome.isRefused {
-        throw Diagnostic(
-          "step \(step): the gradients are not finite, so the weights were left as they were",
-          suggestion: "choose a smaller --rate, or look at the data of this step")
-      }
-      log.add(model, outcome)
-      if step.isMultiple(of: logEvery) || step == 1 || step == steps { log.print(step) }
-    }
+  /// Returns the checkpoint to go on from, with its folder; `nil` for a run from the beginning.
+  private func checkpoint(
+    in folder: RunFolder
+  ) throws -> (path: String, checkpoint: Checkpoint)? {
+    guard let resume else { return nil }
+    guard resume == "auto" else { return (resume, try Checkpoint(path: resume)) }
+    guard let newest = try folder.newest() else { return nil }
+    report(
+      newest.damaged.map { problem in
+        Diagnostic(problem.message, suggestion: "an older checkpoint is taken", severity: .warning)
+      })
+    return (newest.path, newest.checkpoint)
   }
 }
 
-/// AdamW's settings.
-struct OptimizerArguments: ParsableArguments {
-  @Option(help: "The learning rate.")
-  var rate: Float = 3e-4
-  @Option(help: "The decay of the first moments.")
-  var beta1: Float = 0.9
-  @Option(help: "The decay of the second moments.")
-  var beta2: Float = 0.95
-  @Option(help: "Added to the root of the second moment.")
-  var epsilon: Float = 1e-8
-  @Option(help: "The weight decay.")
-  var decay: Float = 0.1
-  @Option(help: "The largest norm of all gradients together; 0 for no limit.")
-  var clip: Float = 1
+/// The settings that options give.
+struct SettingsArguments: ParsableArguments {
+  @Option(help: ArgumentHelp("A YAML file of settings.", valueName: "file"))
+  var config: String?
+
+  @Option(help: "Updates of the weights.") var steps: String?
+  @Option(help: "The highest learning rate.") var rate: String?
+  @Option(help: "Steps in which the rate rises from 0.") var warmup: String?
+  @Option(help: "How the rate goes on: cosine or constant.") var schedule: String?
+  @Option(name: .customLong("final-fraction"), help: "The last rate over the highest.")
+  var finalFraction: String?
+  @Option(help: "The decay of the first moments.") var beta1: String?
+  @Option(help: "The decay of the second moments.") var beta2: String?
+  @Option(help: "Added to the root of the second moment.") var epsilon: String?
+  @Option(name: .customLong("weight-decay"), help: "The weight decay, of matrices alone.")
+  var weightDecay: String?
+  @Option(help: "The largest norm of all gradients together; 0 for no limit.") var clip: String?
+  @Option(help: "Equal seeds give equal first weights and equal batches.") var seed: String?
+  @Option(name: .customLong("log-every"), help: "Steps between two lines of progress.")
+  var logEvery: String?
+  @Option(name: .customLong("validate-every"), help: "Steps between two validations; 0 for none.")
+  var validateEvery: String?
+  @Option(name: .customLong("validation-batches"), help: "The most batches of a validation.")
+  var validationBatches: String?
+  @Option(
+    name: .customLong("checkpoint-every"),
+    help: "Steps between two checkpoints; 0 for one at the end.")
+  var checkpointEvery: String?
+  @Option(help: "How many of the last checkpoints are kept, besides the best.") var keep: String?
 
   func validate() throws {
-    for (name, value) in [
-      ("--rate", rate), ("--epsilon", epsilon), ("--decay", decay), ("--clip", clip),
-    ] where !(value >= 0 && value.isFinite) {
-      throw ValidationError("\(name) is at least 0, not \(value)")
-    }
-    for (name, value) in [("--beta1", beta1), ("--beta2", beta2)] where !(0..<1).contains(value) {
-      throw ValidationError("\(name) is at least 0 and below 1, not \(value)")
+    do { _ = try TrainingSettings(path: nil, overrides: given) } catch {
+      throw ValidationError(error.all.map(\.message).joined(separator: "; "))
     }
   }
 
-  /// The settings of each step.
-  var settings: AdamW {
-    var settings = AdamW(rate: rate)
-    (settings.beta1, settings.beta2, settings.epsilon) = (beta1, beta2, epsilon)
-    (settings.decay, settings.clip) = (decay, clip)
-    return settings
+  /// Returns the settings of options, over those of the file, over defaults.
+  ///
+  /// - Parameter other: the file, where none is named.
+  func resolved(default other: String?) throws(Diagnostics) -> TrainingSettings {
+    try TrainingSettings(path: config ?? other, overrides: given)
+  }
+
+  /// The settings that are given, by name.
+  private var given: [String: String] {
+    let options = [
+      "steps": steps, "rate": rate, "warmup": warmup, "schedule": schedule,
+      "final_fraction": finalFraction, "beta1": beta1, "beta2": beta2, "epsilon": epsilon,
+      "weight_decay": weightDecay, "clip": clip, "seed": seed, "log_every": logEvery,
+      "validate_every": validateEvery, "validation_batches": validationBatches,
+      "checkpoint_every": checkpointEvery, "keep": keep,
+    ]
+    return options.compactMapValues(\.self)
   }
 }

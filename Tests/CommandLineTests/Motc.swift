@@ -77,7 +77,12 @@ struct Motc {
   }
 
   /// Runs `motc` in the folder with an object cache of its own.
-  func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
+  ///
+  /// - Parameter meanwhile: called with the process while it runs.
+  func run(
+    _ arguments: [String], environment: [String: String] = [:],
+    meanwhile: (Process) throws -> Void = { _ in }
+  ) throws -> Result {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: Self.program)
     process.arguments = arguments
@@ -93,6 +98,7 @@ struct Motc {
     (process.standardOutput, process.standardError) = (files[0], files[1])
     process.standardInput = FileHandle.nullDevice
     try process.run()
+    try meanwhile(process)
     process.waitUntilExit()
     let isSignal = process.terminationReason == .uncaughtSignal
     return Result(

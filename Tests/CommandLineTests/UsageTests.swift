@@ -4,7 +4,8 @@ import Testing
 /// The command line itself: help, wrong usage, exit codes.
 @Suite struct UsageTests {
   static let verbs = [
-    "compile", "opt", "init", "run", "inspect", "bench", "train", "tokenize", "doctor",
+    "compile", "opt", "init", "run", "inspect", "bench", "train", "tokenize", "batch",
+    "doctor",
   ]
 
   @Test(arguments: verbs)
@@ -29,8 +30,13 @@ import Testing
     ["bench", "model.motir", "--ablate", "--compare", "fused"],
     ["bench", "model.motir", "--ablate", "--mix", "even", "--mix", "random"],
     ["bench", "model.motir", "--ablate", "--against", "model.motir"],
-    ["train", "model.motir", "--data", ".", "--steps", "0"],
-    ["train", "model.motir", "--data", ".", "--steps", "1", "--beta1", "1"],
+    ["train", "model.motir", "--data", "."], ["tokenize", "model.motir", "--data", "."],
+    ["train", "model.motir", "--data", ".", "--out", "run", "--steps", "0"],
+    ["train", "model.motir", "--data", ".", "--out", "run", "--beta1", "1"],
+    ["train", "model.motir", "--data", ".", "--out", "run", "--resume", "auto", "--weights", "w"],
+    ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--side", "0"],
+    ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--validation", "1"],
+    ["batch", "model.motir", "--data", ".", "-o", "batch", "--step", "0"],
   ])
   func wrongUsage(arguments: [String]) throws {
     let motc = try Motc()

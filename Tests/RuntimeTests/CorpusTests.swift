@@ -58,67 +58,127 @@ import Testing
   }
 
   @Test func tokensComeBack() throws {
-    let tokenizer = Tokenizer(
-      module: .bytes(batch: 1, sequence: 8, modalities: ["text", "image", "speech"]))
+    let module = Module.bytes(batch: 1, sequence: 8, modalities: ["text", "image", "speech"])
+    let tokenizer = Tokenizer(module: module, pictures: .palette(side: 1))
     #expect(try tokenizer.tokens(text: "aé") == [97, 0xC3, 0xA9])
     #expect(tokenizer.text([97, 0xC3, 0xA9, 256, 300]) == "aé")
-    let picture = Picture(width: 1, height: 1, pixels: [255, 64, 0])
-    #expect(try tokenizer.tokens(picture: picture, side: 1) == [256, 260 + 52, 257])
-    #expect(tokenizer.picture([312], side: 1).pixels == [255, 85, 0])
-    #expect(tokenizer.picture([], side: 2).pixels.count == 12)
+    let picture = Picture(width: 1, height: 1, pixels: [255, 80, 0])
+    #expect(try tokenizer.tokens(picture: picture) == [256, 260 + 52, 257])
+    #expect(tokenizer.picture([312]).pixels == [255, 85, 0])
+    let wide = Tokenizer(module: module, pictures: .palette(side: 2))
+    #expect(wide.picture([]).pixels.count == 12)
     #expect(try tokenizer.tokens(speech: [0, 499]) == [258, 324, 823, 259])
     #expect(throws: Diagnostic.self) { try tokenizer.tokens(speech: [500]) }
-    let narrow = Tokenizer(module: .sample())
+    let narrow = Tokenizer(module: .sample(), pictures: .palette(side: 1))
     #expect(throws: Diagnostic.self) { try narrow.tokens(text: "a") }
-    #expect(throws: Diagnostic.self) { try narrow.tokens(picture: picture, side: 1) }
+    #expect(throws: Diagnostic.self) { try narrow.tokens(picture: picture) }
   }
 
-  @Test func batchesAreDocumentsInARow() throws {
-    let module = Module.bytes(batch: 2, sequence: 256, modalities: ["text", "image", "speech"])
-    let corpus = try Corpus(path: Self.examples, module: module, seed: 1, pictureSide: 8)
-    #expect(corpus.count == 16)
-    let batch = try corpus.batch(step: 3)
-    let again = try Corpus(path: Self.examples, module: module, seed: 1, pictureSide: 8)
-    #expect(try again.batch(step: 3) == batch)
-    #expect(try again.batch(step: 4) != batch)
-    for index in batch.tokens.indices.dropLast() {
-      let isEnd = batch.documents[index] != batch.documents[index + 1] || index == 255
-      #expect(batch.targets[index] == (isEnd ? -100 : batch.tokens[index + 1]))
+  @Test func codebooksLearnPatches() throws {
+    let pictures = try ["circle", "square", "ring"].map { try Picture(png: png("\($0).png")) }
+    let few = PictureCodebook.learned(from: pictures, side: 8, patch: 4, count: 4, seed: 1)
+    let many = PictureCodebook.learned(from: pictures, side: 8, patch: 4, count: 64, seed: 1)
+    func distance(_ codebook: PictureCodebook) -> Int {
+      pictures.reduce(0) { sum, picture in
+        let codes = codebook.codes(of: picture)
+        #expect(codes.count == 64 && codes.allSatisfy { $0 < codebook.count })
+        return zip(codebook.picture(of: codes).pixels, picture.pixels).reduce(sum) {
+          $0 + abs(Int($1.0) - Int($1.1))
+        }
+      }
     }
-    #expect(batch.documents[0] == 0 && batch.documents[256] == 0)
-    #expect((0..<512).filter { batch.segments[$0] > 0 }.allSatisfy { batch.modality[$0] == 1 })
-    let modalities = try (0..<8).flatMap { try corpus.batch(step: $0).modality }
-    #expect(Set(modalities) == [0, 1, 2])
+    #expect(distance(many) < distance(few) / 4)
+    // Of a few colours and shapes 64 patches lose next to nothing: less than two levels of 255 a number.
+    #expect(distance(many) < 2 * 3 * 32 * 32 * pictures.count)
+    #expect(
+      many == PictureCodebook.learned(from: pictures, side: 8, patch: 4, count: 64, seed: 1))
+    let folder = try TemporaryFolder()
+    try many.write(to: folder.file("codebook"))
+    #expect(try PictureCodebook(path: folder.file("codebook")) == many)
+    // Fewer patches than codes: the others stand for nothing, and nothing breaks.
+    let plain = Picture(width: 8, height: 8, pixels: [UInt8](repeating: 7, count: 192))
+    let codebook = PictureCodebook.learned(from: [plain], side: 2, patch: 4, count: 9, seed: 1)
+    #expect(codebook.picture(of: codebook.codes(of: plain)) == plain)
+    #expect(codebook.picture(of: [-1, 99]).pixels.allSatisfy { $0 == 0 })
   }
 
-  @Test func modalitiesChooseTheItems() throws {
-    for (modalities, count) in [(["text"], 8), (["text", "image"], 8), (["text", "speech"], 8)] {
-      let module = Module.bytes(batch: 1, sequence: 32, modalities: modalities)
-      let corpus = try Corpus(path: Self.examples, module: module, seed: 1)
-      #expect(corpus.count == count)
-      _ = try corpus.batch(step: 0)
-    }
-    let silent = Module.bytes(batch: 1, sequence: 32, modalities: ["image"])
-    #expect(throws: Diagnostics.self) { try Corpus(path: Self.examples, module: silent, seed: 1) }
-  }
-
-  @Test func badFoldersAreErrors() throws {
-    let module = Module.bytes(batch: 1, sequence: 32, modalities: ["text", "image", "speech"])
-    func message(_ files: [String: String]) throws -> String {
-      let folder = try TemporaryFolder()
-      _ = try folder.write(png("bar.png"), to: "bar.png")
-      for (name, text) in files { _ = try folder.write(Array(text.utf8), to: name) }
+  @Test func badCodebooksAreErrors() throws {
+    let folder = try TemporaryFolder()
+    func message(_ tensor: Tensor, side: String?) throws -> String {
+      try SafetensorsWriter.write(
+        [tensor], metadata: side.map { ["side": $0] } ?? [:], to: folder.file("c"))
       do {
-        _ = try Corpus(path: folder.path, module: module, seed: 1)
+        _ = try PictureCodebook(path: folder.file("c"))
         return ""
       } catch {
         return error.description
       }
     }
-    #expect(try message([:]).contains("cannot open"))
+    func patches(_ shape: [Int], _ value: Float = 0) throws -> Tensor {
+      try Tensor(
+        name: "patches", shape: shape,
+        floats: [Float](repeating: value, count: shape.reduce(1, *)))
+    }
+    #expect(try message(patches([2, 1, 1, 3]), side: "8").isEmpty)
+    for (shape, side) in [
+      ([2, 1, 2, 3], "8"), ([2, 1, 1, 4], "8"), ([6], "8"), ([0, 1, 1, 3], "8"),
+      ([2, 1, 1, 3], "0"), ([2, 1, 1, 3], "x"), ([2, 1, 1, 3], nil), ([1, 65, 65, 3], "8"),
+    ] as [([Int], String?)] {
+      #expect(try message(patches(shape), side: side).contains("no codebook"))
+    }
+    #expect(try message(patches([2, 1, 1, 3], .nan), side: "8").contains("not finite at [0, 0"))
+  }
+
+  @Test func kindsChooseTheItems() throws {
+    let corpus = CorpusFolder(path: Self.examples)
+    #expect(try corpus.items(pictures: true, speech: true).count == 16)
+    #expect(try corpus.items(pictures: true, speech: false).count == 8)
+    #expect(try corpus.items(pictures: false, speech: true).count == 8)
+    let plain = try corpus.items(pictures: false, speech: false)
+    #expect(plain.count == 8 && plain[0].content == .none && plain[0].text.hasSuffix("\n"))
+  }
+
+  @Test func textFilesAreDocuments() throws {
+    let folder = try TemporaryFolder()
+    #expect(throws: Diagnostic.self) {
+      try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
+    }
+    for (name, text) in [("b.txt", "two"), ("a.txt", "one"), ("empty.txt", ""), ("x.md", "no")] {
+      _ = try folder.write(Array(text.utf8), to: name)
+    }
+    let items = try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
+    #expect(items.map(\.text) == ["one", "two"])
+    _ = try folder.write([0xFF], to: "c.txt")
+    #expect(throws: Diagnostic.self) {
+      try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
+    }
+    #expect(throws: Diagnostic.self) {
+      try CorpusFolder(path: "/nowhere").items(pictures: true, speech: true)
+    }
+  }
+
+  @Test func badFoldersAreErrors() throws {
+    let tokenizer = Tokenizer(
+      module: .bytes(batch: 1, sequence: 32, modalities: ["text", "image", "speech"]),
+      pictures: .palette(side: 8))
+    func message(_ files: [String: String]) throws -> String {
+      let folder = try TemporaryFolder()
+      _ = try folder.write(png("bar.png"), to: "bar.png")
+      for (name, text) in files { _ = try folder.write(Array(text.utf8), to: name) }
+      do {
+        let items = try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
+        for item in items { _ = try tokenizer.document(item, textFirst: true) }
+        return ""
+      } catch {
+        return "\(error)"
+      }
+    }
+    #expect(try message([:]).contains("nothing to learn from"))
     #expect(try message(["captions.txt": "# nothing\n"]).contains("no captions"))
     #expect(try message(["captions.txt": "\nno tab\n"]).contains("captions.txt:2:1"))
-    #expect(try message(["captions.txt": "../x.png\tup\n/x.png\tup\n"]).contains("outside"))
+    #expect(try message(["captions.txt": "../x.png\tup\n"]).contains("outside"))
+    #expect(try message(["captions.txt": "/x.png\tup\n"]).contains("outside"))
+    #expect(try message(["captions.txt": "x.png\tup\n"]).contains("cannot open"))
     #expect(try message(["captions.txt": "captions.txt\tme\n"]).contains("no sound PNG"))
     let one = "bar.png\ta bar\n"
     #expect(try message(["captions.txt": one]).isEmpty)
@@ -129,8 +189,5 @@ import Testing
     #expect(try message(["manifest.json": manifest]).isEmpty)
     #expect(try message(["manifest.json": "[{\"file\": 1}]"]).contains("element 0"))
     #expect(try message(["manifest.json": "{}"]).contains("not a JSON array"))
-    #expect(throws: Diagnostics.self) {
-      try Corpus(path: Self.examples, module: module, seed: 1, pictureSide: 0)
-    }
   }
 }

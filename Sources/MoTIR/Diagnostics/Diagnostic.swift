@@ -64,6 +64,13 @@ public struct Diagnostics: Error, Sendable, CustomStringConvertible {
   /// Creates a collection of messages.
   public init(_ all: [Diagnostic]) { self.all = all }
 
+  /// Returns what `body` returns; the message that it throws becomes a collection of one.
+  package static func collecting<Result>(
+    _ body: () throws(Diagnostic) -> Result
+  ) throws(Diagnostics) -> Result {
+    do throws(Diagnostic) { return try body() } catch { throw Diagnostics([error]) }
+  }
+
   /// The messages, one after another.
   public var description: String { all.map(\.description).joined(separator: "\n") }
 }

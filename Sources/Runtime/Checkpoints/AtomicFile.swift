@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Glibc
 internal import MoTIR
 
@@ -34,7 +35,7 @@ private func writeInPlace(
   let descriptor = open(path, O_WRONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw fileError("cannot write", path) }
   defer { close(descriptor) }
-  guard parts.allSatisfy({ writeAll($0, to: descriptor) }) else {
+  guard writeAll(parts, to: descriptor) else {
     throw fileError("cannot write", path)
   }
 }
@@ -53,11 +54,11 @@ private func replace(
   let (temporary, descriptor) = try createTemporary(beside: path, mode: mode)
   do throws(Diagnostic) {
     defer { close(descriptor) }
-    guard parts.allSatisfy({ writeAll($0, to: descriptor) }) else {
+    guard writeAll(parts, to: descriptor) else {
       throw fileError("cannot write", path)
     }
-    guard fsync(descriptor) == 0 else { throw fileError("cannot flush", path) }
-    guard rename(temporary, path) == 0 else { throw fileError("cannot replace", path) }
+    guard flush(descriptor) else { throw fileError("cannot flush", path) }
+    guard move(temporary, to: path) else { throw fileError("cannot replace", path) }
   } catch {
     unlink(temporary)
     throw error
@@ -86,6 +87,47 @@ private func flushFolder(of path: String) {
   let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
   let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   guard descriptor >= 0 else { return }
-  fsync(descriptor)
+  _ = flush(descriptor)
   close(descriptor)
+}
+
+/// Makes the folder at `path`, and those above it.
+///
+/// - Throws: `Diagnostic` if it cannot be made.
+func makeFolder(_ path: String) throws(Diagnostic) {
+  do {
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  } catch {
+    throw Diagnostic("cannot make the folder \(path): \((error as NSError).localizedDescription)")
+  }
+}
+
+/// Gives a folder whose files are safe on the disk its name, so that it lasts. A folder that has the name goes.
+///
+/// - Throws: `Diagnostic` if it cannot be renamed.
+func renameFolder(_ path: String, to name: String) throws(Diagnostic) {
+  flushFolder(of: "\(path)/.")
+  removeFolder(name)
+  guard move(path, to: name) else { throw fileError("cannot make", name) }
+  flushFolder(of: name)
+}
+
+/// Removes the folder at `path`: first its name, so that no half of it is ever found.
+func removeFolder(_ path: String) {
+  let hidden = "\(path.folderOfPath)/.\(path.nameOfPath).old"
+  try? FileManager.default.removeItem(atPath: hidden)
+  guard rename(path, hidden) == 0 else { return }
+  try? FileManager.default.removeItem(atPath: hidden)
+}
+
+/// Makes `path` a link to `target`, in place of one that was there.
+///
+/// - Throws: `Diagnostic` if it cannot be made.
+func replaceLink(_ path: String, by target: String) throws(Diagnostic) {
+  let temporary = "\(path.folderOfPath)/.\(path.nameOfPath).tmp"
+  unlink(temporary)
+  guard !FailPoint.strikes(), symlink(target, temporary) == 0, move(temporary, to: path) else {
+    throw fileError("cannot make the link", path)
+  }
+  flushFolder(of: path)
 }

@@ -4,7 +4,11 @@ internal import MoTIR
 /// The bytes of a file, mapped for reading.
 final class MappedFile {
   /// The bytes. They come from the page cache, so that only what is read takes memory.
+  ///
+  /// - Warning: they go with the file: whoever uses them keeps it.
   let bytes: UnsafeRawBufferPointer
+  private let path: String
+  private let descriptor: Int32
 
   /// Maps the file at `path`.
   ///
@@ -13,23 +17,61 @@ final class MappedFile {
     // A pipe would block an open that waits for its other end.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw fileError("cannot open", path) }
-    defer { close(descriptor) }
+    do throws(Diagnostic) {
+      bytes = try Self.mapped(descriptor, path)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    self.path = path
+    self.descriptor = descriptor
+  }
+
+  private static func mapped(
+    _ descriptor: Int32, _ path: String
+  ) throws(Diagnostic) -> UnsafeRawBufferPointer {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw fileError("cannot read", path) }
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw Diagnostic("\(path) is not a regular file")
     }
-    guard status.st_size > 0 else {
-      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
-      return
-    }
+    guard status.st_size > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     let size = Int(status.st_size)
     let mapping = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
     guard let mapping, mapping != MAP_FAILED else { throw fileError("cannot map", path) }
-    bytes = UnsafeRawBufferPointer(start: mapping, count: size)
+    return UnsafeRawBufferPointer(start: mapping, count: size)
+  }
+
+  /// Checks that the file still has all bytes that were mapped: to read one that it lost would end the process.
+  ///
+  /// - Throws: `Diagnostic` if it became shorter.
+  func requireWhole() throws(Diagnostic) {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, Int(status.st_size) >= bytes.count else {
+      throw Diagnostic("\(path) became shorter while it was read")
+    }
+  }
+
+  /// Returns the bytes of the small file at `path`.
+  ///
+  /// - Throws: `Diagnostic` if it cannot be read, or has more than `limit` bytes.
+  static func contents(_ path: String, limit: Int) throws(Diagnostic) -> [UInt8] {
+    let file = try MappedFile(path: path)
+    defer { withExtendedLifetime(file) {} }
+    guard file.bytes.count <= limit else {
+      throw Diagnostic("\(path) has \(file.bytes.count) bytes; at most \(limit) are read")
+    }
+    return Array(file.bytes)
+  }
+
+  /// Returns the digest of the file's bytes.
+  func digest() -> Digest {
+    defer { withExtendedLifetime(self) {} }
+    return Digest(of: bytes)
   }
 
   deinit {
+    close(descriptor)
     if let base = bytes.baseAddress {
       munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
     }

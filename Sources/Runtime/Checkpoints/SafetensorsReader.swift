@@ -14,7 +14,11 @@ package struct SafetensorsReader {
   ///
   /// - Throws: `Diagnostic` with the rule of the format that the file breaks.
   package init(path: String) throws(Diagnostic) {
-    let file = try MappedFile(path: path)
+    try self.init(path: path, file: try MappedFile(path: path))
+  }
+
+  /// Checks `file`, which is mapped from `path`, likewise.
+  init(path: String, file: MappedFile) throws(Diagnostic) {
     do throws(Diagnostic) {
       let header = try SafetensorsHeader(file: file.bytes)
       self.path = path

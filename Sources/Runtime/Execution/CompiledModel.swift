@@ -91,6 +91,16 @@ public final class CompiledModel {
     memory(buffer).bindMemory(to: Float.self)
   }
 
+  /// Returns the memory of `region` that lies there as that of `buffer` does in its own region.
+  func floats(_ buffer: BufferID, in region: Region) -> UnsafeMutableBufferPointer<Float> {
+    let place = plan[buffer]
+    let bytes = regions[region.rawValue].bytes[place.offset..<(place.offset + place.bytes)]
+    return UnsafeMutableRawBufferPointer(rebasing: bytes).bindMemory(to: Float.self)
+  }
+
+  /// Returns what keeps the memory of `region` alive.
+  func owner(of region: Region) -> AnyObject { regions[region.rawValue] }
+
   /// The functions that the objects show each other, kernels among them, in memory.
   ///
   /// - Throws: `LLVMError` if one of them was not linked.

@@ -8,57 +8,62 @@ extension CompiledModel {
   /// - Throws: `Diagnostic` if elements are not F32, BF16 or F16.
   package func load(_ tensors: [Tensor]) throws(Diagnostic) {
     var rest = tensors[...]
-    try fillParameters { name, _, part throws(Diagnostic) in
+    try forEachTensor(in: .parameters) { name, _, part throws(Diagnostic) in
       guard let tensor = rest.popFirst() else { preconditionFailure("no tensor \(name)") }
       precondition(tensor.name == name, "tensor \(tensor.name) stands where \(name) should")
       try tensor.copyFloats(to: part)
     }
+    run("pack")
   }
 
   /// Gives every parameter its initial values, which depend on the seed and its name alone, and packs them.
   public func initialize(seed: UInt64) {
     let initializer = ParameterInitializer(seed: seed)
-    fillParameters { initializer.fill($2, of: $0, $1.initialization) }
-  }
-
-  /// Has `fill` write the values of every tensor, a group of a parameter, and packs them.
-  private func fillParameters<Failure: Error>(
-    _ fill: (_ name: String, ParameterDeclaration, UnsafeMutableBufferPointer<Float>)
-      throws(Failure) -> Void
-  ) throws(Failure) {
-    for placement in plan.parameters {
-      let master = floats(placement.master)
-      let names = placement.declaration.tensorNames
-      let count = master.count / names.count
-      for (index, name) in names.enumerated() {
-        let part = master[(index * count)..<((index + 1) * count)]
-        try fill(name, placement.declaration, UnsafeMutableBufferPointer(rebasing: part))
-      }
-    }
+    forEachTensor(in: .parameters) { initializer.fill($2, of: $0, $1.initialization) }
     run("pack")
   }
 
-  /// Returns the parameters as they are now.
+  /// Fills the gradients or moments from the tensors of a file, in the module's order.
   ///
-  /// - Throws: `Diagnostic` if memory is short.
-  package func parameterTensors(of module: Module) throws -> [Tensor] {
-    try plan.parameters.flatMap { placement in
-      try module.tensors(of: [grouped(placement.declaration.name, placement.master)])
+  /// - Requires: names are those of `expectedTensors` with a prefix, shapes the same.
+  /// - Throws: `Diagnostic` if elements are not F32, BF16 or F16.
+  package func load(_ tensors: [Tensor], into region: Region) throws(Diagnostic) {
+    var rest = tensors[...]
+    try forEachTensor(in: region) { name, _, part throws(Diagnostic) in
+      guard let tensor = rest.popFirst() else { preconditionFailure("no tensor for \(name)") }
+      try tensor.copyFloats(to: part)
     }
   }
 
-  /// Returns the gradients that the last run left, each called `grad.` and its parameter's name.
-  ///
-  /// - Throws: `Diagnostic` if memory is short.
-  package func gradientTensors(of module: Module) throws -> [Tensor] {
-    try plan.parameters.flatMap { placement in
-      try module.tensors(
-        of: [grouped(placement.declaration.name, placement.gradient)],
-        prefix: Graph.Output.gradientPrefix)
+  /// Calls `body` with every tensor of the parameters, or of what is laid out as they are in `region`.
+  private func forEachTensor<Failure: Error>(
+    in region: Region,
+    _ body: (_ name: String, ParameterDeclaration, UnsafeMutableBufferPointer<Float>)
+      throws(Failure) -> Void
+  ) throws(Failure) {
+    for placement in plan.parameters {
+      let values = floats(placement.master, in: region)
+      let names = placement.declaration.tensorNames
+      let count = values.count / names.count
+      for (index, name) in names.enumerated() {
+        let part = values[(index * count)..<((index + 1) * count)]
+        try body(name, placement.declaration, UnsafeMutableBufferPointer(rebasing: part))
+      }
     }
   }
 
-  private func grouped(_ name: String, _ buffer: BufferID) -> GroupedParameter {
-    GroupedParameter(name: name, values: Array(floats(buffer)))
+  /// Returns the parameters, or what is laid out as they are in `region`: gradients or moments, with `prefix` before
+  /// each parameter's name.
+  ///
+  /// They are the model's own memory: what they hold changes with it.
+  package func tensors(in region: Region, prefix: String = "") -> [Tensor] {
+    var tensors: [Tensor] = []
+    forEachTensor(in: region) { name, declaration, part in
+      tensors.append(
+        Tensor(
+          name: prefix + name, format: .f32, shape: declaration.shape,
+          storage: UnsafeRawBufferPointer(part), owner: owner(of: region)))
+    }
+    return tensors
   }
 }

@@ -62,3 +62,8 @@ func table(_ rows: [[String]], right: Set<Int> = [], indent: String = "  ") -> S
   }
   return text
 }
+
+/// Returns a number with three digits and its power of ten, such as `1.00e-03`.
+func scientific(_ value: Double) -> String {
+  String(format: "%.2e", locale: Locale(identifier: "en_US_POSIX"), value)
+}

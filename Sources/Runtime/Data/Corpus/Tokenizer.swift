@@ -1,9 +1,9 @@
 package import MoTIR
 
-/// Turns text, pictures and speech units into the token ids of a module's modalities, and back.
+/// Turns text, pictures and speech units into the token ids of a model's modalities, and back.
 ///
-/// Text is its UTF-8 bytes. A picture is `side` x `side` tokens of a palette of 64 colours, row by row. A
-/// token is the code plus the start of its modality's vocabulary.
+/// Text is its UTF-8 bytes, a picture the codes of its patches, row by row. A token is the code plus the start
+/// of its modality's vocabulary.
 package struct Tokenizer: Sendable {
   /// What a modality must be called to take a kind of data.
   package enum Kind: String, Sendable, CaseIterable {
@@ -12,17 +12,33 @@ package struct Tokenizer: Sendable {
     case speech
   }
 
-  /// Colours in the palette: 4 levels each of red, green and blue.
-  package static let colours = 64
-
-  let module: Module
+  private let modalities: [ModalityDeclaration]
+  /// What pictures are made of, if there are any.
+  package let pictures: PictureCodebook?
 
   /// Creates the tokenizer of `module`'s modalities.
-  package init(module: Module) { self.module = module }
+  package init(module: Module, pictures: PictureCodebook? = nil) {
+    modalities = module.modalities
+    self.pictures = pictures
+  }
 
-  /// Returns the modality for data of `kind`, or `nil` if the module has none.
+  /// Returns the modality for data of `kind`, or `nil` if there is none.
   package func modality(_ kind: Kind) -> ModalityDeclaration? {
-    module.modalities.first { $0.name == kind.rawValue }
+    modalities.first { $0.name == kind.rawValue }
+  }
+
+  /// Returns the tokens of a document: the item's text and its content, in this order or the other.
+  ///
+  /// - Throws: `Diagnostic` if a picture cannot be read, or a modality lacks ids.
+  package func document(_ item: CorpusItem, textFirst: Bool) throws(Diagnostic) -> [Int] {
+    let text = try tokens(text: item.text)
+    let content =
+      switch item.content {
+      case .none: [Int]()
+      case .picture(let path): try tokens(picture: CorpusFolder.picture(at: path))
+      case .speech(let units): try tokens(speech: units)
+      }
+    return textFirst ? text + content : content + text
   }
 
   /// Returns the tokens of `text`, one a byte.
@@ -35,15 +51,12 @@ package struct Tokenizer: Sendable {
 
   /// Returns the tokens of `picture`, between its modality's markers.
   ///
-  /// - Throws: `Diagnostic` unless there is a modality `image` of 64 ids.
-  package func tokens(picture: Picture, side: Int) throws(Diagnostic) -> [Int] {
-    let image = try modality(.image, codes: Self.colours)
-    let pixels = picture.resized(side: side).pixels
-    let tokens = stride(from: 0, to: pixels.count, by: 3).map { index in
-      let levels = pixels[index..<(index + 3)].map { Int($0) / 64 }
-      return image.vocabulary.lowerBound + levels.reduce(0) { 4 * $0 + $1 }
-    }
-    return marked(tokens, image)
+  /// - Requires: there is a codebook.
+  /// - Throws: `Diagnostic` unless there is a modality `image` with an id for each code.
+  package func tokens(picture: Picture) throws(Diagnostic) -> [Int] {
+    guard let pictures else { preconditionFailure("pictures need a codebook") }
+    let image = try modality(.image, codes: pictures.count)
+    return marked(pictures.codes(of: picture).map { image.vocabulary.lowerBound + $0 }, image)
   }
 
   /// Returns the tokens of speech `units`, between their modality's markers.
@@ -67,21 +80,20 @@ package struct Tokenizer: Sendable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Returns the picture of the first `side` · `side` image tokens among `tokens`; what is missing is black.
-  package func picture(_ tokens: [Int], side: Int) -> Picture {
+  /// Returns the picture of the first image tokens among `tokens`, as many as a picture has; what is missing is
+  /// black.
+  ///
+  /// - Requires: there is a codebook.
+  package func picture(_ tokens: [Int]) -> Picture {
+    guard let pictures else { preconditionFailure("pictures need a codebook") }
     let range = modality(.image)?.vocabulary ?? 0..<0
-    let codes = tokens.filter(range.contains).map { ($0 - range.lowerBound) % Self.colours }
-    var pixels: [UInt8] = codes.prefix(side * side).flatMap { code in
-      [code / 16, code / 4 % 4, code % 4].map { UInt8($0 * 85) }
-    }
-    pixels += [UInt8](repeating: 0, count: 3 * side * side - pixels.count)
-    return Picture(width: side, height: side, pixels: pixels)
+    return pictures.picture(of: tokens.filter(range.contains).map { $0 - range.lowerBound })
   }
 
   /// Returns the modality for `kind`, which must have at least `codes` ids.
   private func modality(_ kind: Kind, codes: Int) throws(Diagnostic) -> ModalityDeclaration {
     guard let modality = modality(kind) else {
-      let names = module.modalities.map(\.name).joined(separator: ", ")
+      let names = modalities.map(\.name).joined(separator: ", ")
       throw Diagnostic("the model has no modality '\(kind.rawValue)'; it has \(names)")
     }
     guard modality.vocabulary.count >= codes else {

@@ -1,0 +1,102 @@
+package import MoTIR
+
+/// A place in the data: rows of an epoch that were taken.
+package struct DataPosition: Codable, Hashable, Sendable {
+  /// The epoch, from 0.
+  package var epoch = 0
+  /// The next row in it.
+  package var row = 0
+
+  /// Creates the beginning.
+  package init() {}
+}
+
+/// Batches of documents, epoch after epoch. What they hold depends on the seed and the position alone.
+package struct BatchSource {
+  private let shards: TokenShards
+  private let builder: BatchBuilder
+  private let lengths: [Int]
+  private let seed: UInt64?
+  private var packing: (epoch: Int, rows: Packing)?
+  /// Where the next batch begins.
+  package private(set) var position: DataPosition
+
+  /// Creates the batches of `module`'s sizes from `position` on.
+  ///
+  /// - Parameter seed: gives the order of documents; `nil` leaves them in theirs.
+  /// - Throws: `Diagnostic` if there are no documents.
+  package init(
+    _ shards: TokenShards, module: Module, seed: UInt64?, position: DataPosition = DataPosition()
+  ) throws(Diagnostic) {
+    guard shards.count > 0 else { throw Diagnostic("there are no documents") }
+    self.shards = shards
+    builder = BatchBuilder(module: module)
+    lengths = (0..<shards.count).map(shards.length)
+    self.seed = seed
+    self.position = position
+  }
+
+  /// Returns the next batch. It goes on into the next epoch where one ends.
+  ///
+  /// - Throws: `Diagnostics` if a file became shorter since it was opened.
+  package mutating func next() throws(Diagnostics) -> Batch {
+    var rows: [ArraySlice<Packing.Piece>] = []
+    while rows.count < builder.module.batch {
+      let packing = rowsOfEpoch(position.epoch)
+      guard position.row < packing.count else {
+        position.epoch += 1
+        position.row = 0
+        continue
+      }
+      rows.append(packing[position.row])
+      position.row += 1
+    }
+    return try batch(rows)
+  }
+
+  /// Returns the batches of one epoch in the documents' own order, at most `limit`; the last is filled up by padding.
+  ///
+  /// - Throws: `Diagnostics` if a file became shorter since it was opened.
+  package mutating func epoch(limit: Int) throws(Diagnostics) -> [Batch] {
+    let packing = rowsOfEpoch(0)
+    var batches: [Batch] = []
+    for first in stride(from: 0, to: packing.count, by: builder.module.batch).prefix(limit) {
+      let end = min(packing.count, first + builder.module.batch)
+      batches.append(try batch((first..<end).map { packing[$0] }))
+    }
+    return batches
+  }
+
+  private mutating func rowsOfEpoch(_ epoch: Int) -> Packing {
+    if let packing, packing.epoch == epoch { return packing.rows }
+    let random = seed.map { CounterRandom(seed: $0, name: "epoch \(epoch)") }
+    let rows = Packing(lengths: lengths, sequence: builder.module.sequence, random: random)
+    packing = (epoch, rows)
+    return rows
+  }
+
+  private func batch(_ rows: [ArraySlice<Packing.Piece>]) throws(Diagnostics) -> Batch {
+    let module = builder.module
+    var tokens: [Int] = []
+    var documents: [Int] = []
+    tokens.reserveCapacity(module.tokens)
+    documents.reserveCapacity(module.tokens)
+    for row in 0..<module.batch {
+      if row < rows.count {
+        for (number, piece) in rows[row].enumerated() {
+          try Diagnostics.collecting { () throws(Diagnostic) in
+            try shards.read(piece.document, piece.tokens, into: &tokens)
+          }
+          documents += repeatElement(number, count: piece.tokens.count)
+        }
+      }
+      let padding = (row + 1) * module.sequence - tokens.count
+      tokens += repeatElement(-1, count: padding)
+      documents += repeatElement(-1, count: padding)
+    }
+    var all = BatchBuilder.Rows(tokens: tokens.map { max(0, $0) })
+    all.modality = tokens.map { $0 < 0 ? -1 : builder.owner(of: $0) }
+    all.documents = documents
+    return try builder.build(all)
+  }
+}

@@ -1,0 +1,186 @@
+internal import Foundation
+package import MoTIR
+
+/// What a folder holds to be learned: a text by itself, or content with a caption that says what it is.
+package struct CorpusItem: Hashable, Sendable {
+  /// What the text goes with.
+  package enum Content: Hashable, Sendable {
+    /// Nothing.
+    case none
+    /// The picture in the PNG file of this path.
+    case picture(String)
+    /// Speech as units.
+    case speech([Int])
+  }
+
+  /// The text, or the caption with its newline.
+  package let text: String
+  /// What the text goes with.
+  package let content: Content
+}
+
+/// The files of a corpus.
+///
+/// Either captions: `captions.txt` with lines `FILE<TAB>CAPTION`, or `manifest.json` with
+/// `[{"file": FILE, "caption": CAPTION}, …]`, the PNG files that they name, and maybe
+/// `speech-units.txt`, whose n-th line has the speech units of the n-th caption; lines that begin with
+/// `#` are comments. Or plain text: every file of the folder that ends in `.txt` is a document.
+package struct CorpusFolder {
+  /// The largest file that is read.
+  private static let limit = 64 << 20
+
+  private let path: String
+
+  /// Creates a view of the folder at `path`.
+  package init(path: String) { self.path = path }
+
+  /// Returns the items that a model with these modalities has a use for: pictures, then speech, and captions alone
+  /// if it has neither.
+  ///
+  /// - Throws: `Diagnostic` for the first file that is missing or malformed.
+  package func items(
+    pictures: Bool, speech wantsSpeech: Bool
+  ) throws(Diagnostic) -> [CorpusItem] {
+    guard hasCaptions else { return try texts() }
+    let captions = try captions()
+    var items: [CorpusItem] = []
+    if pictures {
+      for (file, caption) in captions {
+        items.append(CorpusItem(text: caption + "\n", content: .picture(try path(of: file))))
+      }
+    }
+    if wantsSpeech { items += try speech(captions.map(\.caption)) }
+    guard items.isEmpty else { return items }
+    return captions.map { CorpusItem(text: $0.caption + "\n", content: .none) }
+  }
+
+  /// Returns the picture in the PNG file at `path`.
+  ///
+  /// - Throws: `Diagnostic` if it cannot be read.
+  package static func picture(at path: String) throws(Diagnostic) -> Picture {
+    let png = try contents(path)
+    do throws(Diagnostic) {
+      return try Picture(png: png)
+    } catch {
+      throw Diagnostic("\(path): \(error.message)", suggestion: error.suggestion)
+    }
+  }
+
+  // MARK: Captions
+
+  private var manifest: String { "\(path)/manifest.json" }
+  private var captionLines: String { "\(path)/captions.txt" }
+
+  private var hasCaptions: Bool {
+    [manifest, captionLines].contains { FileManager.default.fileExists(atPath: $0) }
+  }
+
+  /// Returns the files and their captions.
+  private func captions() throws(Diagnostic) -> [(file: String, caption: String)] {
+    let captions =
+      FileManager.default.fileExists(atPath: manifest)
+      ? try captionsOfManifest() : try captionsOfLines()
+    guard !captions.isEmpty else { throw Diagnostic("\(path) has no captions") }
+    return captions
+  }
+
+  private func captionsOfManifest() throws(Diagnostic) -> [(file: String, caption: String)] {
+    let value = try StrictJSON.parse(Self.contents(manifest))
+    guard case .array(let elements) = value else {
+      throw Diagnostic("\(manifest) is not a JSON array")
+    }
+    var captions: [(file: String, caption: String)] = []
+    for (index, element) in elements.enumerated() {
+      guard case .object(let members) = element,
+        case .string(let file)? = members.first(where: { $0.key == "file" })?.value,
+        case .string(let caption)? = members.first(where: { $0.key == "caption" })?.value
+      else {
+        throw Diagnostic("\(manifest): element \(index) has no texts 'file' and 'caption'")
+      }
+      captions.append((file, caption))
+    }
+    return captions
+  }
+
+  private func captionsOfLines() throws(Diagnostic) -> [(file: String, caption: String)] {
+    var captions: [(file: String, caption: String)] = []
+    for (number, line) in try lines(captionLines) {
+      let fields = line.split(separator: "\t", maxSplits: 1)
+      guard fields.count == 2 else {
+        throw Diagnostic(
+          "a line is FILE, a tab and a caption",
+          at: Location(file: captionLines, line: number, column: 1))
+      }
+      captions.append((String(fields[0]), String(fields[1])))
+    }
+    return captions
+  }
+
+  /// Returns the path of the file called `name` in the folder.
+  private func path(of name: String) throws(Diagnostic) -> String {
+    guard !name.hasPrefix("/"), !name.split(separator: "/").contains("..") else {
+      throw Diagnostic("\(path): the file \(quoted(name)) is outside the folder")
+    }
+    return "\(path)/\(name)"
+  }
+
+  /// Returns the speech of `captions`, if the folder has any.
+  private func speech(_ captions: [String]) throws(Diagnostic) -> [CorpusItem] {
+    let file = "\(path)/speech-units.txt"
+    guard FileManager.default.fileExists(atPath: file) else { return [] }
+    let lines = try lines(file)
+    guard lines.count == captions.count else {
+      throw Diagnostic("\(file) has \(lines.count) lines for \(captions.count) captions")
+    }
+    var items: [CorpusItem] = []
+    for ((number, line), caption) in zip(lines, captions) {
+      let words = line.split(separator: " ")
+      let units = words.compactMap { Int($0) }
+      guard units.count == words.count else {
+        throw Diagnostic(
+          "a speech unit is no integer", at: Location(file: file, line: number, column: 1))
+      }
+      items.append(CorpusItem(text: caption + "\n", content: .speech(units)))
+    }
+    return items
+  }
+
+  // MARK: Files
+
+  /// Returns every text file of the folder, in the order of their names.
+  private func texts() throws(Diagnostic) -> [CorpusItem] {
+    guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+      throw fileError("cannot open", path)
+    }
+    var items: [CorpusItem] = []
+    for name in names.sorted() where name.hasSuffix(".txt") {
+      let text = try text("\(path)/\(name)")
+      if !text.isEmpty { items.append(CorpusItem(text: text, content: .none)) }
+    }
+    guard !items.isEmpty else {
+      throw Diagnostic(
+        "\(path) has nothing to learn from",
+        suggestion: "give it a captions.txt with lines FILE<TAB>CAPTION, or text files *.txt")
+    }
+    return items
+  }
+
+  private func text(_ file: String) throws(Diagnostic) -> String {
+    guard let text = String(validating: try Self.contents(file), as: UTF8.self) else {
+      throw Diagnostic("\(file) is not UTF-8")
+    }
+    return text
+  }
+
+  /// Returns the lines of a text file that are neither empty nor comments, with their numbers from 1.
+  private func lines(_ file: String) throws(Diagnostic) -> [(number: Int, text: Substring)] {
+    try text(file).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+      .enumerated().map { (number: $0.offset + 1, text: $0.element) }
+      .filter { !$0.text.isEmpty && !$0.text.hasPrefix("#") }
+  }
+
+  /// Returns the bytes of a file of moderate size.
+  private static func contents(_ file: String) throws(Diagnostic) -> [UInt8] {
+    try MappedFile.contents(file, limit: limit)
+  }
+}

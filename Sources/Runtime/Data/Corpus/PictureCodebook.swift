@@ -1,0 +1,130 @@
+package import MoTIR
+
+/// What a picture is made of: a square of patches, each the number of the code that looks most like it.
+package struct PictureCodebook: Hashable, Sendable {
+  /// Patches in a row of a picture, and rows of them.
+  package let side: Int
+  /// Pixels in a row of a patch, and rows of them.
+  package let patch: Int
+  /// Patches, row by row, each pixel three levels from 0 to 1. [K, 3 · patch²]
+  private let codes: VectorCodes
+
+  /// The number of codes, K.
+  package var count: Int { codes.count }
+  /// Tokens of a picture.
+  package var tokens: Int { side * side }
+
+  /// Returns the codebook whose patches are single pixels of 64 colours, 4 levels each of red, green and blue.
+  package static func palette(side: Int) -> PictureCodebook {
+    let levels = (0..<64).flatMap { code -> [Float] in
+      let digits = [code / 16, code / 4 % 4, code % 4]
+      return digits.map { Float($0) / 3 }
+    }
+    return PictureCodebook(side: side, patch: 1, codes: VectorCodes(width: 3, values: levels))
+  }
+
+  /// The most patches that are learned from.
+  package static let sampleLimit = 1 << 15
+
+  /// Learns `count` patches from `pictures`.
+  ///
+  /// - Parameter pictures: at least one; of more than `sampleLimit` patches some are drawn.
+  package static func learned(
+    from pictures: [Picture], side: Int, patch: Int, count: Int, seed: UInt64
+  ) -> PictureCodebook {
+    let width = 3 * patch * patch
+    let all = pictures.flatMap { patches(of: $0, side: side, patch: patch) }
+    let total = all.count / width
+    let random = CounterRandom(seed: seed, name: "patches")
+    let sample =
+      total <= sampleLimit
+      ? all
+      : (0..<sampleLimit).flatMap { index in
+        let chosen = random.integer(index, below: total)
+        return all[(chosen * width)..<((chosen + 1) * width)]
+      }
+    return PictureCodebook(
+      side: side, patch: patch,
+      codes: VectorCodes.learned(sample, width: width, count: count, seed: seed))
+  }
+
+  private init(side: Int, patch: Int, codes: VectorCodes) {
+    self.side = side
+    self.patch = patch
+    self.codes = codes
+  }
+
+  /// Returns the codes of `picture`, row by row. [side²]
+  package func codes(of picture: Picture) -> [Int] {
+    codes.nearest(Self.patches(of: picture, side: side, patch: patch))
+  }
+
+  /// Returns the picture that `numbers` stand for; what is missing, or no code, is black.
+  package func picture(of numbers: [Int]) -> Picture {
+    let extent = side * patch
+    var pixels = [UInt8](repeating: 0, count: 3 * extent * extent)
+    for (index, number) in numbers.prefix(tokens).enumerated() where 0..<count ~= number {
+      let (top, left) = (index / side * patch, index % side * patch)
+      for (offset, level) in codes[number].enumerated() {
+        let (pixel, channel) = (offset / 3, offset % 3)
+        let place = (top + pixel / patch) * extent + left + pixel % patch
+        pixels[3 * place + channel] = UInt8((min(1, max(0, level)) * 255).rounded())
+      }
+    }
+    return Picture(width: extent, height: extent, pixels: pixels)
+  }
+
+  /// Returns the patches of `picture`, resized to fit. [side², 3 · patch²]
+  private static func patches(of picture: Picture, side: Int, patch: Int) -> [Float] {
+    let extent = side * patch
+    let isFitting = picture.width == extent && picture.height == extent
+    let pixels = (isFitting ? picture : picture.resized(side: extent)).pixels
+    var result: [Float] = []
+    result.reserveCapacity(pixels.count)
+    for index in 0..<(side * side) {
+      let (top, left) = (index / side * patch, index % side * patch)
+      for row in top..<(top + patch) {
+        let start = 3 * (row * extent + left)
+        result += pixels[start..<(start + 3 * patch)].lazy.map { Float($0) / 255 }
+      }
+    }
+    return result
+  }
+
+  // MARK: Files
+
+  private static let tensorName = "patches"
+
+  /// Writes the codebook to the file at `path`: `patches` f32 [K, patch, patch, 3], and `side` as text.
+  ///
+  /// - Throws: `Diagnostic` if it cannot be written.
+  package func write(to path: String) throws {
+    let tensor = try Tensor(
+      name: Self.tensorName, shape: [count, patch, patch, 3], floats: codes.values)
+    try SafetensorsWriter.write([tensor], metadata: ["side": "\(side)"], to: path)
+  }
+
+  /// Reads the codebook in the file at `path`.
+  ///
+  /// - Throws: `Diagnostic` if it is none, or holds what is not finite.
+  package init(path: String) throws(Diagnostic) {
+    let reader = try SafetensorsReader(path: path)
+    guard let tensor = reader.tensor(Self.tensorName), reader.names.count == 1,
+      tensor.format == .f32, tensor.shape.count == 4, tensor.shape[3] == 3,
+      tensor.shape[1] == tensor.shape[2], 1...64 ~= tensor.shape[1], tensor.shape[0] >= 1,
+      let text = reader.metadata.first(where: { $0.key == "side" })?.value,
+      let side = Int(text), 1...64 ~= side
+    else {
+      throw Diagnostic(
+        "\(path) is no codebook of pictures: it needs one tensor, patches F32 [K, P, P, 3], and "
+          + "the text 'side' from 1 to 64")
+    }
+    if let index = tensor.firstNonFinite() {
+      throw Diagnostic("\(path): patches are not finite at \(tensor.position(index))")
+    }
+    let patch = tensor.shape[1]
+    self.init(
+      side: side, patch: patch,
+      codes: VectorCodes(width: 3 * patch * patch, values: try tensor.floats()))
+  }
+}

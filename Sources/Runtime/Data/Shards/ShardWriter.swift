@@ -1,0 +1,79 @@
+internal import Foundation
+package import MoTIR
+
+/// Writes documents of tokens to a folder of shards.
+package struct ShardWriter {
+  /// Which documents are held back.
+  package enum Split: String, Hashable, Sendable, CaseIterable {
+    case train
+    case validation
+  }
+
+  /// Tokens of a shard, but for one that ends with a longer document.
+  private static let shardTokens = 1 << 24
+
+  private let folder: String
+  private let module: Module
+  private var open: [Split: Open] = [:]
+  private var shards: [Split: [ShardManifest.Shard]] = [:]
+
+  /// A shard that is being filled.
+  private struct Open {
+    var tokens: [Int32] = []
+    var ends: [Int32] = []
+  }
+
+  /// Creates the folder at `path`, for documents of `module`'s modalities.
+  ///
+  /// - Throws: `Diagnostic` if it holds something already, or cannot be made.
+  package init(folder path: String, module: Module) throws {
+    if let names = try? FileManager.default.contentsOfDirectory(atPath: path), !names.isEmpty {
+      throw Diagnostic(
+        "\(path) is not empty", suggestion: "name a new folder, or remove what is in this one")
+    }
+    try makeFolder(path)
+    folder = path
+    self.module = module
+  }
+
+  /// Adds a document to a split.
+  ///
+  /// - Throws: `Diagnostic` if a full shard cannot be written.
+  package mutating func append(_ document: [Int], to split: Split) throws {
+    guard !document.isEmpty else { return }
+    var shard = open[split] ?? Open()
+    shard.tokens += document.map(Int32.init)
+    shard.ends.append(Int32(shard.tokens.count))
+    open[split] = shard
+    if shard.tokens.count >= Self.shardTokens { try close(split) }
+  }
+
+  /// Writes what is left, the codebook, and last of all the manifest: without it the folder holds no shards.
+  ///
+  /// - Throws: `Diagnostic` if they cannot be written.
+  package mutating func finish(pictures: PictureCodebook?) throws -> ShardManifest {
+    for split in Split.allCases where open[split] != nil { try close(split) }
+    let codebook = pictures.map { _ in "pictures.safetensors" }
+    if let pictures, let codebook { try pictures.write(to: "\(folder)/\(codebook)") }
+    let manifest = ShardManifest(
+      module, pictures: codebook, train: shards[.train] ?? [],
+      validation: shards[.validation] ?? [])
+    try manifest.write(folder: folder)
+    return manifest
+  }
+
+  private mutating func close(_ split: Split) throws {
+    guard let shard = open.removeValue(forKey: split) else { return }
+    let number = "\(shards[split]?.count ?? 0)"
+    let padding = String(repeating: "0", count: max(0, 5 - number.count))
+    let file = "\(split.rawValue)-\(padding)\(number).safetensors"
+    try SafetensorsWriter.write(
+      [
+        Tensor(name: "tokens", shape: [shard.tokens.count], integers: shard.tokens),
+        Tensor(name: "ends", shape: [shard.ends.count], integers: shard.ends),
+      ], to: "\(folder)/\(file)")
+    shards[split, default: []].append(
+      ShardManifest.Shard(
+        file: file, documents: shard.ends.count, tokens: shard.tokens.count))
+  }
+}

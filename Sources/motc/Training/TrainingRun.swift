@@ -1,0 +1,193 @@
+import ArgumentParser
+import Foundation
+import Lowering
+import MoTIR
+import Runtime
+
+/// The steps of a run, and what is kept of them.
+final class TrainingRun {
+  private let model: CompiledModel
+  private let build: Build
+  private let settings: TrainingSettings
+  private let folder: RunFolder
+  private let identity: RunIdentity
+  private let metrics: MetricsFile
+  private let losses: [String]
+  private let stepFlops: Double
+  /// Updates that were made.
+  private var step: Int
+  /// Tokens that were trained on, padding not counted.
+  private var tokens: Int
+  private var position: DataPosition
+  private var validationLoss: Double?
+  /// Seconds of training before this process, and when this one began; validation and checkpoints do not count.
+  private let secondsBefore: Double
+  private var began = ContinuousClock.now
+  private var peak: Double?
+  private var log: TrainingLog
+
+  private var module: Module { build.module }
+
+  /// Creates the run of `model`, from its beginning or from `checkpoint`, which was loaded.
+  ///
+  /// - Throws: `CannotRun` if the metrics cannot be opened.
+  init(
+    _ model: CompiledModel, _ build: Build, _ settings: TrainingSettings, _ folder: RunFolder,
+    identity: RunIdentity, from checkpoint: Checkpoint?
+  ) throws {
+    self.model = model
+    self.build = build
+    self.settings = settings
+    self.folder = folder
+    self.identity = identity
+    let outputs = model.plan.entry("gradients")?.outputs ?? []
+    losses = outputs.map(\.name).filter { $0 == "loss" || $0.hasPrefix("loss.") }
+    stepFlops = model.plan.entry("gradients")?.calls.reduce(0) { $0 + $1.flops } ?? 0
+    step = checkpoint?.step ?? 0
+    tokens = checkpoint?.tokens ?? 0
+    position = checkpoint?.position ?? DataPosition()
+    validationLoss = checkpoint?.validation
+    secondsBefore = checkpoint?.seconds ?? 0
+    log = TrainingLog(
+      losses: losses, tokens: build.module.tokens, flops: stepFlops, steps: settings.steps)
+    let columns =
+      ["step", "tokens", "flops"] + losses + ["gradient_norm", "rate"]
+      + losses.map { "validation.\($0)" } + ["seconds"]
+    metrics = try CannotRun.unless {
+      try MetricsFile(folder, columns: columns, lengths: checkpoint?.metrics)
+    }
+  }
+
+  /// Writes down what is trained, and how.
+  ///
+  /// - Throws: `CannotRun` if it cannot be written.
+  func begin(spec: String) throws {
+    try CannotRun.unless {
+      try writeFile(Array(settings.yaml.utf8), to: folder.file(RunFolder.configName))
+      let text = try [UInt8](Data(contentsOf: URL(fileURLWithPath: spec)))
+      let suffix = spec.nameOfPath.split(separator: ".").last.map { ".\($0)" } ?? ""
+      try writeFile(text, to: folder.file("model\(suffix)"))
+    }
+  }
+
+  /// Trains to the last step, or until someone wants the process to end.
+  ///
+  /// - Throws: `Diagnostic` if a gradient is not finite, `ExitCode` if the run was interrupted.
+  func train(_ source: sending BatchSource, validation shards: TokenShards) throws {
+    let validation = try Validation(shards, module, batches: settings.validationBatches)
+    Interruption.watch()
+    let queue = BatchQueue(source)
+    guard step < settings.steps else { return say("\(folder.path) is at its last step, \(step)") }
+    say(
+      "\(module.name): \(module.batch) x \(module.sequence) tokens a step, "
+        + "\(model.pool.threads) threads, steps \(step + 1) to \(settings.steps) → \(folder.path)")
+    began = .now
+    var saved = step
+    while step < settings.steps, Interruption.exitCode == nil {
+      var numbers = try advance(queue)
+      if isDue(settings.validateEvery), !validation.isEmpty {
+        pause { numbers.merge(validate(validation)) { $1 } }
+      }
+      numbers["seconds"] = seconds
+      try CannotRun.unless { try metrics.add(numbers) }
+      if isDue(settings.logEvery) || step == 1 { say(log.line(step, rate: rate, peak: peak)) }
+      if isDue(settings.checkpointEvery) {
+        try pause { try save() }
+        saved = step
+      }
+      if peak == nil, seconds > 5 { try pause { peak = try measurePeak() } }
+    }
+    if saved < step { try save() }
+    if let code = Interruption.exitCode, step < settings.steps {
+      say("interrupted behind step \(step); go on by --resume auto")
+      throw ExitCode(code)
+    }
+    say("weights → \(folder.file("latest"))/weights.safetensors")
+  }
+
+  /// The rate of the present step.
+  private var rate: Double { settings.rate(step: step) }
+
+  /// Seconds of training.
+  private var seconds: Double { secondsBefore + (ContinuousClock.now - began).seconds }
+
+  /// `true` iff the present step is one of those that `every` names, or the last.
+  private func isDue(_ every: Int) -> Bool {
+    every > 0 && (step.isMultiple(of: every) || step == settings.steps)
+  }
+
+  /// Does what is no training: it counts as no time.
+  private func pause<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let start = ContinuousClock.now
+    defer {
+      began += ContinuousClock.now - start
+      log.skip(since: start)
+    }
+    return try body()
+  }
+
+  /// Makes a step and returns its numbers.
+  private func advance(_ queue: BatchQueue) throws -> [String: Double] {
+    let (batch, next) = try queue.next()
+    model.setInputs(batch)
+    model.run("gradients")
+    let outcome = model.update(settings.optimizer(step: step + 1), step: step + 1)
+    if outcome.isRefused {
+      throw Diagnostic(
+        "step \(step + 1): the gradients are not finite, so the weights were left as they were",
+        suggestion: "choose a smaller --rate, or look at the data of this step")
+    }
+    step += 1
+    tokens += batch.modality.count { $0 >= 0 }
+    position = next
+    let values = losses.map { Double(model.output($0, of: "gradients")?.first ?? .nan) }
+    log.add(values, norm: Double(outcome.gradientNorm))
+    var numbers = Dictionary(zip(losses, values), uniquingKeysWith: { first, _ in first })
+    numbers["step"] = Double(step)
+    numbers["tokens"] = Double(tokens)
+    numbers["flops"] = Double(step) * stepFlops
+    numbers["gradient_norm"] = Double(outcome.gradientNorm)
+    numbers["rate"] = rate
+    return numbers
+  }
+
+  private func validate(_ validation: Validation) -> [String: Double] {
+    let found = validation.measure(model)
+    validationLoss = found["loss"]
+    let parts = losses.map { "\($0.replacing("loss.", with: "")) \(fixed(found[$0] ?? .nan, 4))" }
+    say("validation at step \(step)  \(parts.joined(separator: "  "))")
+    return Dictionary(
+      found.map { ("validation.\($0.key)", $0.value) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Writes a checkpoint, and removes those that are too old.
+  private func save() throws {
+    try CannotRun.unless {
+      let checkpoint = Checkpoint(
+        step: step, tokens: tokens, position: position, identity: identity.dictionary,
+        metrics: try metrics.flushed(), seconds: seconds, validation: validationLoss)
+      let path = folder.checkpoint(step: step)
+      try checkpoint.write(model, of: module, to: path)
+      try folder.link("latest", to: step)
+      if try isBest() { try folder.link("best", to: step) }
+      folder.prune(keeping: settings.keep)
+    }
+  }
+
+  /// `true` iff no checkpoint has a lower validation loss.
+  private func isBest() throws -> Bool {
+    guard let validationLoss, let best = folder.step(of: "best"), best != step else {
+      return validationLoss != nil
+    }
+    let before = try? Checkpoint(path: folder.checkpoint(step: best)).validation
+    return before.map { validationLoss < $0 } ?? true
+  }
+
+  /// Measures FLOP/s that the machine reaches at most.
+  private func measurePeak() throws -> Double {
+    let peaks = try MachineMeters(
+      build.compiler.options.target, model.plan.operands, model.pool, withMemory: false
+    ).measure()
+    return peaks.matrix ?? peaks.vector
+  }
+}
