@@ -33,10 +33,14 @@ struct Train: ParsableCommand {
   @Option(help: ArgumentHelp("Begin with these weights.", valueName: "file"))
   var weights: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Go on from the newest checkpoint of the run (auto), or from this one.", valueName: "folder"))
-  var resume: String?
+  /// Where a run goes on.
+  enum Resume: String, ExpressibleByArgument, CaseIterable {
+    /// Behind its newest checkpoint, or at the beginning if it has none.
+    case auto
+  }
+
+  @Option(help: "Go on from the newest checkpoint of the run; begin if there is none.")
+  var resume: Resume?
 
   func validate() throws {
     guard resume == nil || weights == nil else {
@@ -86,9 +90,7 @@ struct Train: ParsableCommand {
   private func checkpoint(
     in folder: RunFolder
   ) throws -> (path: String, checkpoint: Checkpoint)? {
-    guard let resume else { return nil }
-    guard resume == "auto" else { return (resume, try Checkpoint(path: resume)) }
-    guard let newest = try folder.newest() else { return nil }
+    guard resume != nil, let newest = try folder.newest() else { return nil }
     report(
       newest.damaged.map { problem in
         Diagnostic(problem.message, suggestion: "an older checkpoint is taken", severity: .warning)

@@ -27,7 +27,9 @@ package final class MetricsFile {
       files.append((path, descriptor))
       let length = max(0, lengths?[name] ?? 0)
       guard lseek(descriptor, 0, SEEK_END) >= length else {
-        throw Diagnostic("\(path) is shorter than it was at the checkpoint")
+        throw Diagnostic(
+          "\(path) is shorter than it was at the checkpoint",
+          suggestion: "put the file back, or begin a new run by --weights")
       }
       guard ftruncate(descriptor, length) == 0 else { throw fileError("cannot cut", path) }
     }

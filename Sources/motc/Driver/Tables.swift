@@ -65,5 +65,5 @@ func table(_ rows: [[String]], right: Set<Int> = [], indent: String = "  ") -> S
 
 /// Returns a number with three digits and its power of ten, such as `1.00e-03`.
 func scientific(_ value: Double) -> String {
-  String(format: "%.2e", locale: Locale(identifier: "en_US_POSIX"), value)
+  String(format: "%.2e", locale: Locale(identifier: "en_US_POSIX"), value).lowercased()
 }

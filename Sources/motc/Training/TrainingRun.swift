@@ -67,6 +67,8 @@ final class TrainingRun {
       let text = try [UInt8](Data(contentsOf: URL(fileURLWithPath: spec)))
       let suffix = spec.nameOfPath.split(separator: ".").last.map { ".\($0)" } ?? ""
       try writeFile(text, to: folder.file("model\(suffix)"))
+      // The run may have stopped before its last checkpoint had these names.
+      if step > 0 { try nameCheckpoint() }
     }
   }
 
@@ -168,14 +170,19 @@ final class TrainingRun {
         metrics: try metrics.flushed(), seconds: seconds, validation: validationLoss)
       let path = folder.checkpoint(step: step)
       try checkpoint.write(model, of: module, to: path)
-      try folder.link("latest", to: step)
-      if try isBest() { try folder.link("best", to: step) }
+      try nameCheckpoint()
       folder.prune(keeping: settings.keep)
     }
   }
 
+  /// Makes the present checkpoint the latest, and the best if it is.
+  private func nameCheckpoint() throws {
+    try folder.link("latest", to: step)
+    if isBest { try folder.link("best", to: step) }
+  }
+
   /// `true` iff no checkpoint has a lower validation loss.
-  private func isBest() throws -> Bool {
+  private var isBest: Bool {
     guard let validationLoss, let best = folder.step(of: "best"), best != step else {
       return validationLoss != nil
     }
