@@ -95,13 +95,14 @@ struct Tokenize: ParsableCommand {
         let random = CounterRandom(seed: seed, name: item.text)
         let split: ShardWriter.Split = random.uniform(0) <= validation ? .validation : .train
         for textFirst in order.textFirst {
-          try writer.append(try tokenizer.document(item, textFirst: textFirst), to: split)
+          let document = try tokenizer.document(item, textFirst: textFirst)
+          try CannotRun.unless { try writer.append(document, to: split) }
           // Text alone has one order.
           if item.content == .none { break }
         }
       }
     }
-    let manifest = try CannotRun.unless { try writer.finish(pictures: codebook) }
+    let manifest = try writer.finish(pictures: codebook)
     report(manifest, items.count)
   }
 
@@ -127,9 +128,12 @@ struct Tokenize: ParsableCommand {
     guard pictures == .codebook else { return .palette(side: side * patch) }
     // Enough pictures for the patches that are learned from, from all over the corpus.
     let most = max(1, PictureCodebook.sampleLimit / (side * side))
-    let chosen = stride(from: 0, to: paths.count, by: max(1, paths.count / most)).map { paths[$0] }
+    let chosen = stride(from: 0, to: paths.count, by: (paths.count + most - 1) / most)
+    let patches = try chosen.flatMap { index in
+      PictureCodebook.patches(
+        of: try CorpusFolder.picture(at: paths[index]), side: side, patch: patch)
+    }
     return PictureCodebook.learned(
-      from: try chosen.map(CorpusFolder.picture), side: side, patch: patch,
-      count: image.vocabulary.count, seed: seed)
+      from: patches, side: side, patch: patch, count: image.vocabulary.count, seed: seed)
   }
 }

@@ -30,7 +30,8 @@ struct Train: ParsableCommand {
   @Option(help: ArgumentHelp("The folder of the run.", valueName: "folder"))
   var out: String
 
-  @Option(help: ArgumentHelp("Begin with these weights.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Begin with these weights, unless the run goes on.", valueName: "file"))
   var weights: String?
 
   /// Where a run goes on.
@@ -42,20 +43,14 @@ struct Train: ParsableCommand {
   @Option(help: "Go on from the newest checkpoint of the run; begin if there is none.")
   var resume: Resume?
 
-  func validate() throws {
-    guard resume == nil || weights == nil else {
-      throw ValidationError("--resume and --weights exclude each other")
-    }
-  }
-
   func run() throws {
     let options = try compile.optionsToRun()
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
     let folder = RunFolder(path: out)
     let start = try checkpoint(in: folder)
-    let settings = try settings.resolved(
-      default: start == nil ? nil : folder.file(RunFolder.configName))
+    let settings = try settings.resolved(default: resume == nil ? nil : folder.config)
     let clock = StageClock()
+    let spec = try SpecCopy(of: model.spec)
     let module = try model.load(clock)
     let identity = try RunIdentity(module, options, settings, data: data)
     if let start { try identity.check(start.checkpoint, at: start.path) }
@@ -80,10 +75,27 @@ struct Train: ParsableCommand {
       }
     }
     if reports.time { clock.report() }
+    try CannotRun.unless { try folder.lock() }
     let run = try TrainingRun(
       compiled, build, settings, folder, identity: identity, from: start?.checkpoint)
-    try run.begin(spec: model.spec)
+    try run.begin(start == nil ? spec : nil)
     try run.train(source, validation: heldBack)
+  }
+
+  /// The text of a spec, kept from before it was evaluated.
+  struct SpecCopy {
+    /// The file's name in the folder of a run.
+    let name: String
+    /// Its bytes.
+    let bytes: [UInt8]
+
+    /// Reads the spec at `path`.
+    ///
+    /// - Throws: `Diagnostic` if it cannot be read.
+    init(of path: String) throws(Diagnostic) {
+      name = path.hasSuffix(".motir") ? "model.motir" : "model.swift-spec"
+      bytes = try smallFile(path)
+    }
   }
 
   /// Returns the checkpoint to go on from, with its folder; `nil` for a run from the beginning.
@@ -105,7 +117,8 @@ struct SettingsArguments: ParsableArguments {
   var config: String?
 
   @Option(help: "Updates of the weights.") var steps: String?
-  @Option(help: "The highest learning rate.") var rate: String?
+  @Option(name: .customLong("learning-rate"), help: "The highest learning rate.")
+  var learningRate: String?
   @Option(help: "Steps in which the rate rises from 0.") var warmup: String?
   @Option(help: "How the rate goes on: cosine or constant.") var schedule: String?
   @Option(name: .customLong("final-fraction"), help: "The last rate over the highest.")
@@ -145,7 +158,7 @@ struct SettingsArguments: ParsableArguments {
   /// The settings that are given, by name.
   private var given: [String: String] {
     let options = [
-      "steps": steps, "rate": rate, "warmup": warmup, "schedule": schedule,
+      "steps": steps, "learning_rate": learningRate, "warmup": warmup, "schedule": schedule,
       "final_fraction": finalFraction, "beta1": beta1, "beta2": beta2, "epsilon": epsilon,
       "weight_decay": weightDecay, "clip": clip, "seed": seed, "log_every": logEvery,
       "validate_every": validateEvery, "validation_batches": validationBatches,

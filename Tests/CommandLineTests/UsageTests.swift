@@ -33,7 +33,7 @@ import Testing
     ["train", "model.motir", "--data", "."], ["tokenize", "model.motir", "--data", "."],
     ["train", "model.motir", "--data", ".", "--out", "run", "--steps", "0"],
     ["train", "model.motir", "--data", ".", "--out", "run", "--beta1", "1"],
-    ["train", "model.motir", "--data", ".", "--out", "run", "--resume", "auto", "--weights", "w"],
+    ["train", "model.motir", "--data", ".", "--out", "run", "--resume", "never"],
     ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--side", "0"],
     ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--validation", "1"],
     ["batch", "model.motir", "--data", ".", "-o", "batch", "--step", "0"],

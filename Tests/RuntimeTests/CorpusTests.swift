@@ -76,8 +76,9 @@ import Testing
 
   @Test func codebooksLearnPatches() throws {
     let pictures = try ["circle", "square", "ring"].map { try Picture(png: png("\($0).png")) }
-    let few = PictureCodebook.learned(from: pictures, side: 8, patch: 4, count: 4, seed: 1)
-    let many = PictureCodebook.learned(from: pictures, side: 8, patch: 4, count: 64, seed: 1)
+    let patches = pictures.flatMap { PictureCodebook.patches(of: $0, side: 8, patch: 4) }
+    let few = PictureCodebook.learned(from: patches, side: 8, patch: 4, count: 4, seed: 1)
+    let many = PictureCodebook.learned(from: patches, side: 8, patch: 4, count: 64, seed: 1)
     func distance(_ codebook: PictureCodebook) -> Int {
       pictures.reduce(0) { sum, picture in
         let codes = codebook.codes(of: picture)
@@ -91,13 +92,16 @@ import Testing
     // Of a few colours and shapes 64 patches lose next to nothing: less than two levels of 255 a number.
     #expect(distance(many) < 2 * 3 * 32 * 32 * pictures.count)
     #expect(
-      many == PictureCodebook.learned(from: pictures, side: 8, patch: 4, count: 64, seed: 1))
+      many == PictureCodebook.learned(from: patches, side: 8, patch: 4, count: 64, seed: 1))
     let folder = try TemporaryFolder()
     try many.write(to: folder.file("codebook"))
     #expect(try PictureCodebook(path: folder.file("codebook")) == many)
     // Fewer patches than codes: the others stand for nothing, and nothing breaks.
     let plain = Picture(width: 8, height: 8, pixels: [UInt8](repeating: 7, count: 192))
-    let codebook = PictureCodebook.learned(from: [plain], side: 2, patch: 4, count: 9, seed: 1)
+    let codebook = PictureCodebook.learned(
+      from: PictureCodebook.patches(of: plain, side: 2, patch: 4), side: 2, patch: 4, count: 9,
+      seed: 1)
+    #expect(codebook.count == 9)
     #expect(codebook.picture(of: codebook.codes(of: plain)) == plain)
     #expect(codebook.picture(of: [-1, 99]).pixels.allSatisfy { $0 == 0 })
   }

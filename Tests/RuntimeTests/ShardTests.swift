@@ -121,15 +121,31 @@ import Testing
         _ = try folder.write(Array(text.replacing(old, with: new).utf8), to: "manifest.json")
       }
     }
+    /// Writes a shard that the manifest's digest is of, whatever it holds.
     func shard(_ tokens: [Int32], _ ends: [Int32]) -> (TemporaryFolder) throws -> Void {
       { folder in
+        let file = folder.file("train-00000.safetensors")
+        let text = try String(contentsOfFile: folder.file("manifest.json"), encoding: .utf8)
+        let before = try #require(text.split(separator: "\"").first { $0.count == 64 })
         try SafetensorsWriter.write(
           [
             Tensor(name: "tokens", shape: [tokens.count], integers: tokens),
             Tensor(name: "ends", shape: [ends.count], integers: ends),
-          ], to: folder.file("train-00000.safetensors"))
+          ], to: file)
+        let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: file)))
+        let after = bytes.withUnsafeBytes { Digest(of: $0).description }
+        _ = try folder.write(
+          Array(text.replacing(String(before), with: after).utf8), to: "manifest.json")
       }
     }
+    /// Changes one token to another of the same vocabulary.
+    func flip(_ folder: TemporaryFolder) throws {
+      let file = folder.file("train-00000.safetensors")
+      var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: file)))
+      bytes[bytes.count - 4] ^= 1
+      _ = try folder.write(bytes, to: "train-00000.safetensors")
+    }
+    #expect(try message(flip).contains("it is damaged"))
     #expect(try message { _ in }.isEmpty)
     #expect(try message(edit("\"tokens\" : 5", "\"tokens\" : 6")).contains("is not the shard"))
     #expect(try message(edit("\"version\" : 1", "\"version\" : 2")).contains("form 2"))

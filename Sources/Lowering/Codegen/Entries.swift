@@ -30,7 +30,8 @@ extension CodeGenerator {
       let ticks = bytes(
         word(regions, ir.int(Region.timeStamps.rawValue), ir.pointer),
         ir.mul(thread, ir.int(stamps.bytesPerThread)))
-      ir.loop(from: ir.int(0), to: ir.int(entry.calls.count)) { index in
+      let (first, end) = callRange(control, of: entry.calls.count)
+      ir.loop(from: first, to: end) { index in
         let call = bytes(calls, ir.mul(index, ir.int(8 * Self.callWords)))
         let waits = word(call, ir.int(1), ir.i64)
         let own = bytes(ticks, ir.mul(index, ir.int(stamps.bytesPerCall)))
@@ -49,6 +50,16 @@ extension CodeGenerator {
       restore()
       ir.returnVoid()
     }
+  }
+
+  /// Returns the calls that are to be made of `count`: all, unless someone wants to see what each leaves.
+  private func callRange(_ control: IRValue, of count: Int) -> (first: IRValue, end: IRValue) {
+    func setting(_ offset: Int) -> IRValue {
+      ir.zeroExtend(ir.load(ir.i32, bytes(control, ir.int(offset))), ir.i64)
+    }
+    let (first, most) = (setting(Control.firstCall), setting(Control.callCount))
+    let isAll = ir.compare(.equal, most, ir.int(0))
+    return (first, ir.select(isAll, ir.int(count), ir.min(ir.add(first, most), ir.int(count))))
   }
 
   /// Stores the CPU's tick counter, which takes some ten nanoseconds.

@@ -57,6 +57,10 @@ public enum Control {
   public static let syncs = 192
   /// 1 if the last update was refused because a gradient was not finite (i32).
   public static let refused = 196
+  /// The first call of the entry that is to be made (i32).
+  public static let firstCall = 200
+  /// How many calls from it are to be made, 0 for all (i32).
+  public static let callCount = 204
   /// The optimizer's settings: learning rate, β₁, β₂, ε, decay, clip, 1 − β₁ᵗ, 1 − β₂ᵗ (f32 each).
   public static let settings = 256
   /// The last update's gradient norm (f32).

@@ -243,7 +243,7 @@ extension KernelCall {
   }
 
   /// The buffers among the arguments.
-  var accesses: [(buffer: BufferID, access: Access)] {
+  package var accesses: [(buffer: BufferID, access: Access)] {
     arguments.compactMap { argument in
       if case .buffer(let id, let access) = argument { (id, access) } else { nil }
     }

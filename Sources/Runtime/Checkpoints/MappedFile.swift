@@ -1,5 +1,5 @@
 internal import Glibc
-internal import MoTIR
+package import MoTIR
 
 /// The bytes of a file, mapped for reading.
 final class MappedFile {
@@ -76,6 +76,13 @@ final class MappedFile {
       munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
     }
   }
+}
+
+/// Returns the bytes of the file at `path`, which a person wrote.
+///
+/// - Throws: `Diagnostic` if it cannot be read, or has more than 64 MiB.
+package func smallFile(_ path: String) throws(Diagnostic) -> [UInt8] {
+  try MappedFile.contents(path, limit: 64 << 20)
 }
 
 /// Returns the error that `action` on the file at `path` failed, with the system's reason.

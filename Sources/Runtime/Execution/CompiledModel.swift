@@ -151,6 +151,18 @@ public final class CompiledModel {
     lastRun = (name, ContinuousClock.now - began)
   }
 
+  /// Executes the calls `calls` of entry `name` alone, with what those before them have left.
+  package func run(_ name: String, calls: Range<Int>) {
+    func set(_ first: Int, _ count: Int) {
+      control.storeBytes(of: Int32(first), toByteOffset: Control.firstCall, as: Int32.self)
+      control.storeBytes(of: Int32(count), toByteOffset: Control.callCount, as: Int32.self)
+    }
+    guard !calls.isEmpty else { return }
+    set(calls.lowerBound, calls.count)
+    defer { set(0, 0) }
+    run(name)
+  }
+
   /// What the threads did during the last run; `nil` before the first.
   package var timeline: Timeline? {
     guard let lastRun, let entry = plan.entry(lastRun.entry) else { return nil }

@@ -3,7 +3,7 @@ package import MoTIR
 
 /// All that a training run needs to go on as if it had never stopped, in a folder of its own: `weights.safetensors`,
 /// `optimizer.safetensors` and, naming both with their digests, `state.json`.
-package struct Checkpoint: Codable, Hashable, Sendable {
+package struct Checkpoint: Codable, Sendable {
   /// A file beside the state.
   struct File: Codable, Hashable, Sendable {
     let bytes: Int
@@ -28,7 +28,7 @@ package struct Checkpoint: Codable, Hashable, Sendable {
   package let metrics: [String: Int]
   /// Seconds of training so far.
   package let seconds: Double
-  /// The loss of the last validation.
+  /// The validation loss of these weights, if it was measured and is finite.
   package let validation: Double?
   private var files: [String: File] = [:]
 
@@ -57,6 +57,7 @@ package struct Checkpoint: Codable, Hashable, Sendable {
     try? FileManager.default.removeItem(atPath: temporary)
     do {
       try makeFolder(temporary)
+      try Self.requireFinite(model)
       var state = self
       for (name, regions) in [
         (Self.weightsName, [(Region.parameters, "")]),
@@ -78,6 +79,19 @@ package struct Checkpoint: Codable, Hashable, Sendable {
     }
   }
 
+  /// Checks that a run can go on from the present weights and moments.
+  private static func requireFinite(_ model: CompiledModel) throws(Diagnostic) {
+    for region in [Region.parameters, .firstMoments, .secondMoments] {
+      for tensor in model.tensors(in: region) {
+        guard let index = tensor.firstNonFinite() else { continue }
+        throw Diagnostic(
+          "the update made \(tensor.name) infinite or no number at \(tensor.position(index)); the "
+            + "checkpoints before it are kept",
+          suggestion: "choose a smaller learning rate, or smaller betas")
+      }
+    }
+  }
+
   private static func measured(_ path: String) throws(Diagnostic) -> File {
     let file = try MappedFile(path: path)
     return File(bytes: file.bytes.count, sha256: file.digest().description)
@@ -89,6 +103,18 @@ package struct Checkpoint: Codable, Hashable, Sendable {
   ///
   /// - Throws: `Diagnostic` if one is missing or damaged.
   package init(path: String) throws(Diagnostic) {
+    try self.init(stateOf: path)
+    for name in [Self.weightsName, Self.momentsName] {
+      guard try Self.measured("\(path)/\(name)") == files[name] else {
+        throw Diagnostic("\(path)/\(name) is not the file that was written: it is damaged")
+      }
+    }
+  }
+
+  /// Reads the state in the folder at `path` alone.
+  ///
+  /// - Throws: `Diagnostic` if it is missing or holds what no run can have.
+  package init(stateOf path: String) throws(Diagnostic) {
     let state = "\(path)/\(Self.stateName)"
     let bytes = try MappedFile.contents(state, limit: 1 << 20)
     guard let found = try? JSONDecoder().decode(Checkpoint.self, from: Data(bytes))
@@ -98,14 +124,10 @@ package struct Checkpoint: Codable, Hashable, Sendable {
       throw Diagnostic(
         "\(state) is of form \(version), but this motc reads form \(Self.currentVersion)")
     }
-    guard step >= 0, tokens >= 0, position.epoch >= 0, position.row >= 0, seconds >= 0 else {
-      throw Diagnostic("\(state) holds numbers that no run can have")
-    }
-    for name in [Self.weightsName, Self.momentsName] {
-      guard try Self.measured("\(path)/\(name)") == files[name] else {
-        throw Diagnostic("\(path)/\(name) is not the file that was written: it is damaged")
-      }
-    }
+    let counts = [step, tokens, position.epoch, position.row] + metrics.values
+    guard counts.allSatisfy((0...1 << 53).contains), (0...1e15).contains(seconds),
+      Set(metrics.keys) == Set(MetricsFile.names)
+    else { throw Diagnostic("\(state) holds what no run can have") }
   }
 
   /// Fills `model` with the weights and moments in the folder at `path`.

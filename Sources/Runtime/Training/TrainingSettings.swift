@@ -15,7 +15,7 @@ package struct TrainingSettings: Hashable, Sendable {
   /// Updates of the weights.
   package var steps = 1000
   /// The highest learning rate.
-  package var rate = 1e-3
+  package var learningRate = 1e-3
   /// Steps in which the rate rises from 0.
   package var warmup = 20
   /// How it goes on.
@@ -69,16 +69,18 @@ package struct TrainingSettings: Hashable, Sendable {
       (Key(name: name, shapesResult: false), place)
     }
     let large = 0...Double(Float.greatestFiniteMagnitude)
-    let belowOne = 0...1.0.nextDown
+    // Below 1 as f32 too: AdamW divides by 1 - βᵗ.
+    let belowOne = 0...Double(Float(1).nextDown)
     return [
       shaping("steps", .integer(\.steps, atLeast: 1)),
-      shaping("rate", .number(\.rate, large)),
+      shaping("learning_rate", .number(\.learningRate, large)),
       shaping("warmup", .integer(\.warmup, atLeast: 0)),
       shaping("schedule", .schedule),
       shaping("final_fraction", .number(\.finalFraction, 0...1)),
       shaping("beta1", .number(\.beta1, belowOne)),
       shaping("beta2", .number(\.beta2, belowOne)),
-      shaping("epsilon", .number(\.epsilon, large)),
+      // As f32 it must not be 0, by which AdamW would divide.
+      shaping("epsilon", .number(\.epsilon, 1e-30...large.upperBound)),
       shaping("weight_decay", .number(\.weightDecay, large)),
       shaping("clip", .number(\.clip, large)),
       shaping("seed", .integer(\.seed, atLeast: 0)),
@@ -109,10 +111,10 @@ package struct TrainingSettings: Hashable, Sendable {
 
   /// Returns the learning rate of update `step`, from 1.
   package func rate(step: Int) -> Double {
-    if step <= warmup { return rate * Double(step) / Double(warmup) }
-    guard schedule == .cosine, steps > warmup else { return rate }
+    if step <= warmup { return learningRate * Double(step) / Double(warmup) }
+    guard schedule == .cosine, steps > warmup else { return learningRate }
     let progress = min(1, Double(step - warmup) / Double(steps - warmup))
-    return rate * (finalFraction + (1 - finalFraction) * (1 + cos(.pi * progress)) / 2)
+    return learningRate * (finalFraction + (1 - finalFraction) * (1 + cos(.pi * progress)) / 2)
   }
 
   // MARK: Files
@@ -162,7 +164,7 @@ package struct TrainingSettings: Hashable, Sendable {
     case .number(let path, let range):
       guard let value = Double(text), range.contains(value) else {
         return range.upperBound > 1
-          ? "a number of at least 0"
+          ? "a number of at least \(range.lowerBound)"
           : "a number of at least 0 and \(range.upperBound < 1 ? "below" : "at most") 1"
       }
       self[keyPath: path] = value

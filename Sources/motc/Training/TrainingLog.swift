@@ -4,32 +4,31 @@ import Runtime
 /// The progress of a training run: a line has the means over the steps since the line before.
 struct TrainingLog {
   private let losses: [String]
-  private let tokens: Int
   private let flops: Double
   private let steps: Int
   private var sums: [Double]
   private var norm = 0.0
   private var count = 0
+  private var tokens = 0
   private var start = ContinuousClock.now
 
   /// Creates the log of a run to step `steps`.
   ///
   /// - Parameters:
   ///   - losses: the names of the losses.
-  ///   - tokens: tokens of a step.
   ///   - flops: matrix arithmetic of a step.
-  init(losses: [String], tokens: Int, flops: Double, steps: Int) {
+  init(losses: [String], flops: Double, steps: Int) {
     self.losses = losses
     sums = [Double](repeating: 0, count: losses.count)
-    self.tokens = tokens
     self.flops = flops
     self.steps = steps
   }
 
-  /// Adds what a step tells: its losses, in order, and the norm of its gradients.
-  mutating func add(_ values: [Double], norm: Double) {
+  /// Adds what a step tells: its losses, in order, the norm of its gradients, and its tokens without padding.
+  mutating func add(_ values: [Double], norm: Double, tokens: Int) {
     for (index, value) in values.enumerated() { sums[index] += value }
     self.norm += norm
+    self.tokens += tokens
     count += 1
   }
 
@@ -48,11 +47,11 @@ struct TrainingLog {
     let left = Double(steps - step) * seconds / count
     let line =
       "step \(padded("\(step)", -"\(steps)".count))/\(steps)  \(parts.joined(separator: "  "))  "
-      + "|gradient| \(fixed(norm / count, 3))  rate \(scientific(rate))  "
-      + "\(grouped(Int((Double(tokens) * count / seconds).rounded()))) tokens/s  "
+      + "|gradient| \(fixed(norm / count, 3))  lr \(scientific(rate))  "
+      + "\(grouped(Int((Double(tokens) / seconds).rounded()))) tokens/s  "
       + "\(fixed(speed * 1e-9, 0)) GFLOP/s\(share)\(memory)  \(span(left)) left"
     sums = sums.map { _ in 0 }
-    (norm, self.count) = (0, 0)
+    (norm, self.count, tokens) = (0, 0, 0)
     start = .now
     return line
   }

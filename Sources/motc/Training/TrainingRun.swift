@@ -19,6 +19,7 @@ final class TrainingRun {
   /// Tokens that were trained on, padding not counted.
   private var tokens: Int
   private var position: DataPosition
+  /// The validation loss of the present weights, if it was measured.
   private var validationLoss: Double?
   /// Seconds of training before this process, and when this one began; validation and checkpoints do not count.
   private let secondsBefore: Double
@@ -49,27 +50,27 @@ final class TrainingRun {
     validationLoss = checkpoint?.validation
     secondsBefore = checkpoint?.seconds ?? 0
     log = TrainingLog(
-      losses: losses, tokens: build.module.tokens, flops: stepFlops, steps: settings.steps)
+      losses: losses, flops: stepFlops, steps: settings.steps)
     let columns =
-      ["step", "tokens", "flops"] + losses + ["gradient_norm", "rate"]
+      ["step", "tokens", "flops"] + losses + ["gradient_norm", "learning_rate"]
       + losses.map { "validation.\($0)" } + ["seconds"]
     metrics = try CannotRun.unless {
       try MetricsFile(folder, columns: columns, lengths: checkpoint?.metrics)
     }
   }
 
-  /// Writes down what is trained, and how.
+  /// Writes down what is trained, and how, and the weights that it begins with.
   ///
+  /// - Parameter spec: the spec of a new run; `nil` for one that goes on.
   /// - Throws: `CannotRun` if it cannot be written.
-  func begin(spec: String) throws {
+  func begin(_ spec: Train.SpecCopy?) throws {
     try CannotRun.unless {
       try writeFile(Array(settings.yaml.utf8), to: folder.file(RunFolder.configName))
-      let text = try [UInt8](Data(contentsOf: URL(fileURLWithPath: spec)))
-      let suffix = spec.nameOfPath.split(separator: ".").last.map { ".\($0)" } ?? ""
-      try writeFile(text, to: folder.file("model\(suffix)"))
       // The run may have stopped before its last checkpoint had these names.
-      if step > 0 { try nameCheckpoint() }
+      guard let spec else { return try nameCheckpoint() }
+      try writeFile(spec.bytes, to: folder.file(spec.name))
     }
+    if spec != nil { try save() }
   }
 
   /// Trains to the last step, or until someone wants the process to end.
@@ -133,29 +134,40 @@ final class TrainingRun {
     let (batch, next) = try queue.next()
     model.setInputs(batch)
     model.run("gradients")
-    let outcome = model.update(settings.optimizer(step: step + 1), step: step + 1)
-    if outcome.isRefused {
-      throw Diagnostic(
-        "step \(step + 1): the gradients are not finite, so the weights were left as they were",
-        suggestion: "choose a smaller --rate, or look at the data of this step")
-    }
-    step += 1
-    tokens += batch.modality.count { $0 >= 0 }
-    position = next
     let values = losses.map { Double(model.output($0, of: "gradients")?.first ?? .nan) }
-    log.add(values, norm: Double(outcome.gradientNorm))
+    guard values.allSatisfy(\.isFinite) else { throw fault(of: batch) }
+    let outcome = model.update(settings.optimizer(step: step + 1), step: step + 1)
+    guard !outcome.isRefused else { throw fault(of: batch) }
+    step += 1
+    validationLoss = nil
+    let fresh = batch.modality.count { $0 >= 0 }
+    tokens += fresh
+    position = next
+    log.add(values, norm: Double(outcome.gradientNorm), tokens: fresh)
     var numbers = Dictionary(zip(losses, values), uniquingKeysWith: { first, _ in first })
     numbers["step"] = Double(step)
     numbers["tokens"] = Double(tokens)
     numbers["flops"] = Double(step) * stepFlops
     numbers["gradient_norm"] = Double(outcome.gradientNorm)
-    numbers["rate"] = rate
+    numbers["learning_rate"] = rate
     return numbers
+  }
+
+  /// Returns what is to say of a step whose loss or gradients are not finite; the weights are as before it.
+  private func fault(of batch: Batch) -> any Error {
+    let refusal = Diagnostic(
+      "step \(step + 1): the loss or a gradient is not finite; the weights were left as they were")
+    do {
+      let search = try FaultSearch(build, of: model)
+      return Diagnostics([refusal, search.diagnosis(of: batch) ?? .finiteUnfused])
+    } catch {
+      return Diagnostics([refusal])
+    }
   }
 
   private func validate(_ validation: Validation) -> [String: Double] {
     let found = validation.measure(model)
-    validationLoss = found["loss"]
+    validationLoss = found["loss"].flatMap { $0.isFinite ? $0 : nil }
     let parts = losses.map { "\($0.replacing("loss.", with: "")) \(fixed(found[$0] ?? .nan, 4))" }
     say("validation at step \(step)  \(parts.joined(separator: "  "))")
     return Dictionary(
@@ -171,7 +183,7 @@ final class TrainingRun {
       let path = folder.checkpoint(step: step)
       try checkpoint.write(model, of: module, to: path)
       try nameCheckpoint()
-      folder.prune(keeping: settings.keep)
+      folder.prune(keeping: settings.keep, last: step)
     }
   }
 
@@ -181,13 +193,13 @@ final class TrainingRun {
     if isBest { try folder.link("best", to: step) }
   }
 
-  /// `true` iff no checkpoint has a lower validation loss.
+  /// `true` iff the present weights were validated, and those of no checkpoint have a lower loss.
   private var isBest: Bool {
-    guard let validationLoss, let best = folder.step(of: "best"), best != step else {
-      return validationLoss != nil
+    guard let validationLoss else { return false }
+    let best = folder.step(of: "best").flatMap { step in
+      try? Checkpoint(stateOf: folder.checkpoint(step: step)).validation
     }
-    let before = try? Checkpoint(path: folder.checkpoint(step: best)).validation
-    return before.map { validationLoss < $0 } ?? true
+    return best.map { validationLoss < $0 } ?? true
   }
 
   /// Measures FLOP/s that the machine reaches at most.

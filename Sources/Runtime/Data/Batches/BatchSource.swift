@@ -28,7 +28,7 @@ package struct BatchSource {
   package init(
     _ shards: TokenShards, module: Module, seed: UInt64?, position: DataPosition = DataPosition()
   ) throws(Diagnostic) {
-    guard shards.count > 0 else { throw Diagnostic("there are no documents") }
+    try shards.requireDocuments()
     self.shards = shards
     builder = BatchBuilder(module: module)
     lengths = (0..<shards.count).map(shards.length)

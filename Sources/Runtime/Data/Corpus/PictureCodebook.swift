@@ -26,22 +26,21 @@ package struct PictureCodebook: Hashable, Sendable {
   /// The most patches that are learned from.
   package static let sampleLimit = 1 << 15
 
-  /// Learns `count` patches from `pictures`.
+  /// Learns `count` patches from `patches`, which are those of some pictures.
   ///
-  /// - Parameter pictures: at least one; of more than `sampleLimit` patches some are drawn.
+  /// - Parameter patches: at least one; of more than `sampleLimit` some are drawn. [N, 3 · patch²]
   package static func learned(
-    from pictures: [Picture], side: Int, patch: Int, count: Int, seed: UInt64
+    from patches: [Float], side: Int, patch: Int, count: Int, seed: UInt64
   ) -> PictureCodebook {
     let width = 3 * patch * patch
-    let all = pictures.flatMap { patches(of: $0, side: side, patch: patch) }
-    let total = all.count / width
+    let total = patches.count / width
     let random = CounterRandom(seed: seed, name: "patches")
     let sample =
       total <= sampleLimit
-      ? all
+      ? patches
       : (0..<sampleLimit).flatMap { index in
         let chosen = random.integer(index, below: total)
-        return all[(chosen * width)..<((chosen + 1) * width)]
+        return patches[(chosen * width)..<((chosen + 1) * width)]
       }
     return PictureCodebook(
       side: side, patch: patch,
@@ -75,7 +74,7 @@ package struct PictureCodebook: Hashable, Sendable {
   }
 
   /// Returns the patches of `picture`, resized to fit. [side², 3 · patch²]
-  private static func patches(of picture: Picture, side: Int, patch: Int) -> [Float] {
+  package static func patches(of picture: Picture, side: Int, patch: Int) -> [Float] {
     let extent = side * patch
     let isFitting = picture.width == extent && picture.height == extent
     let pixels = (isFitting ? picture : picture.resized(side: extent)).pixels

@@ -107,6 +107,11 @@ struct VectorCodes: Hashable, Sendable {
         distances[index] = min(distances[index], found.distance)
         sum += Double(distances[index])
       }
+      guard sum > 0 else {
+        // All vectors are chosen: what is left repeats the last one, and no vector is nearest to it.
+        values += repeatElement(vector(chosen), count: count - number).joined()
+        break
+      }
       var rest = random.uniform(number) * sum
       chosen =
         distances.firstIndex { distance in

@@ -26,6 +26,22 @@ package struct ShardManifest: Codable, Hashable, Sendable {
     package let documents: Int
     /// How many tokens they have together.
     package let tokens: Int
+    /// The digest of the file.
+    let sha256: String
+  }
+
+  /// The codebook of pictures.
+  struct Codebook: Codable, Hashable, Sendable {
+    /// The name of the file, in the folder.
+    let file: String
+    /// The digest of the file.
+    let sha256: String
+  }
+
+  /// Which documents are held back.
+  package enum Split: String, Hashable, Sendable, CaseIterable {
+    case train
+    case validation
   }
 
   /// The name of the file.
@@ -36,15 +52,15 @@ package struct ShardManifest: Codable, Hashable, Sendable {
   /// The form of the folder.
   private let version: Int
   /// The modalities, in the spec's order.
-  package let modalities: [Modality]
-  /// The file of the pictures' codebook, in the folder.
-  package let pictures: String?
+  let modalities: [Modality]
+  /// The codebook of pictures, if there are any.
+  let pictures: Codebook?
   /// What is trained on.
   package let train: [Shard]
   /// What is held back.
   package let validation: [Shard]
 
-  init(_ module: Module, pictures: String?, train: [Shard], validation: [Shard]) {
+  init(_ module: Module, pictures: Codebook?, train: [Shard], validation: [Shard]) {
     version = Self.currentVersion
     modalities = module.modalities.map(Modality.init)
     self.pictures = pictures
@@ -70,7 +86,7 @@ package struct ShardManifest: Codable, Hashable, Sendable {
         "\(file) is of form \(version), but this motc reads form \(Self.currentVersion)",
         suggestion: "make the shards again by motc tokenize")
     }
-    let names = (train + validation).map(\.file) + [pictures].compactMap { $0 }
+    let names = (train + validation).map(\.file) + [pictures].compactMap(\.?.file)
     guard names.allSatisfy({ !$0.contains("/") && !$0.isEmpty && $0 != ".." }) else {
       throw Diagnostic("\(file) names a file outside its folder")
     }

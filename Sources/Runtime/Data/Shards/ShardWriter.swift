@@ -3,14 +3,11 @@ package import MoTIR
 
 /// Writes documents of tokens to a folder of shards.
 package struct ShardWriter {
-  /// Which documents are held back.
-  package enum Split: String, Hashable, Sendable, CaseIterable {
-    case train
-    case validation
-  }
-
   /// Tokens of a shard, but for one that ends with a longer document.
   private static let shardTokens = 1 << 24
+
+  /// Which documents are held back.
+  package typealias Split = ShardManifest.Split
 
   private let folder: String
   private let module: Module
@@ -50,11 +47,19 @@ package struct ShardWriter {
 
   /// Writes what is left, the codebook, and last of all the manifest: without it the folder holds no shards.
   ///
-  /// - Throws: `Diagnostic` if they cannot be written.
+  /// - Throws: `Diagnostic` if they cannot be written, or there is nothing to train on.
   package mutating func finish(pictures: PictureCodebook?) throws -> ShardManifest {
     for split in Split.allCases where open[split] != nil { try close(split) }
-    let codebook = pictures.map { _ in "pictures.safetensors" }
-    if let pictures, let codebook { try pictures.write(to: "\(folder)/\(codebook)") }
+    guard shards[.train] != nil else {
+      throw Diagnostic(
+        "there is nothing to train on in \(folder): all documents are held back",
+        suggestion: "choose --validation 0, or take more documents")
+    }
+    let codebook = try pictures.map { pictures in
+      let file = "pictures.safetensors"
+      try pictures.write(to: "\(folder)/\(file)")
+      return ShardManifest.Codebook(file: file, sha256: try digest(file))
+    }
     let manifest = ShardManifest(
       module, pictures: codebook, train: shards[.train] ?? [],
       validation: shards[.validation] ?? [])
@@ -74,6 +79,11 @@ package struct ShardWriter {
       ], to: "\(folder)/\(file)")
     shards[split, default: []].append(
       ShardManifest.Shard(
-        file: file, documents: shard.ends.count, tokens: shard.tokens.count))
+        file: file, documents: shard.ends.count, tokens: shard.tokens.count,
+        sha256: try digest(file)))
+  }
+
+  private func digest(_ file: String) throws -> String {
+    try MappedFile(path: "\(folder)/\(file)").digest().description
   }
 }

@@ -14,6 +14,7 @@ package struct TokenShards {
     let tokens: Tensor
   }
 
+  private let folder: String
   private let shards: [Shard]
   private let documents: [Document]
 
@@ -26,7 +27,7 @@ package struct TokenShards {
   ///
   /// - Throws: `Diagnostics` with what is wrong.
   package init(
-    folder path: String, split: ShardWriter.Split, module: Module
+    folder path: String, split: ShardManifest.Split, module: Module
   ) throws(Diagnostics) {
     let manifest = try Diagnostics.collecting { () throws(Diagnostic) in
       try ShardManifest(folder: path)
@@ -44,6 +45,7 @@ package struct TokenShards {
       }
       shards.append(shard)
     }
+    folder = path
     self.shards = shards
     self.documents = documents
   }
@@ -54,6 +56,11 @@ package struct TokenShards {
   ) throws(Diagnostic) -> (Shard, [Int]) {
     let path = "\(folder)/\(entry.file)"
     let file = try MappedFile(path: path)
+    guard file.digest().description == entry.sha256 else {
+      throw Diagnostic(
+        "\(path) is not the file that was written: it is damaged",
+        suggestion: "make the shards again by motc tokenize")
+    }
     let reader = try SafetensorsReader(path: path, file: file)
     guard let tokens = reader.tensor("tokens"), let ends = reader.tensor("ends"),
       reader.names.count == 2, tokens.format == .i32, ends.format == .i32,
@@ -80,6 +87,15 @@ package struct TokenShards {
       throw Diagnostic("\(path): token \(index) is \(id), which is in no modality's vocabulary")
     }
     return (Shard(file: file, tokens: tokens), places)
+  }
+
+  /// Checks that there are documents.
+  ///
+  /// - Throws: `Diagnostic` if there are none.
+  func requireDocuments() throws(Diagnostic) {
+    guard documents.isEmpty else { return }
+    throw Diagnostic(
+      "\(folder) has no documents", suggestion: "make shards of some by motc tokenize")
   }
 
   /// Returns the number of tokens of document `index`.
