@@ -106,7 +106,9 @@ import Testing
     for name in ["nowhere.motir", "nowhere.swift-spec", "."] {
       #expect(try motc("inspect", name).status == 1)
     }
-    #expect(try motc("train", "model.motir", "--data", "nowhere", "--steps", "1").status == 1)
+    #expect(try motc("train", "model.motir", "--data", "nowhere", "--out", "run").status == 1)
+    #expect(try motc("tokenize", "model.motir", "--data", "nowhere", "-o", "shards").status == 1)
+    #expect(try motc("batch", "model.motir", "--data", "nowhere", "-o", "batch").status == 1)
   }
 
   @Test func outputThatCannotBeWritten() throws {
