@@ -24,7 +24,8 @@ import Testing
     ("learning_rate: -1", "at least 0"),
     ("epsilon: 0", "at least 1e-30"), ("beta1: 1", "below 1"),
     ("beta1: 0.99999999", "below 1"), ("final_fraction: 1.1", "at most 1"),
-    ("schedule: linear", "cosine or constant"), ("- 1", "KEY: VALUE"), ("a: *b", "no YAML"),
+    ("schedule: linear", "cosine or constant"), ("- 1", "KEY: VALUE"), ("a: *b", "no anchors"),
+    ("a: &b 1", "no anchors"), ("a: \"b", "no YAML"),
     ("steps: 1\nsteps: 2", "no YAML"), ("? [x]\n: 1", "no setting"),
   ])
   func badFilesAreErrors(text: String, message: String) throws {

@@ -211,6 +211,13 @@ package struct TrainingSettings: Hashable, Sendable {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw Diagnostic("\(path) is not UTF-8")
     }
+    // A few aliases of aliases take longer to compare than anyone waits.
+    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    where line.prefix(while: { $0 != "#" }).contains(where: { "&*".contains($0) }) {
+      throw Diagnostic(
+        "settings have no anchors or aliases (& and *)",
+        at: Location(file: path, line: number + 1, column: 1))
+    }
     let node: Yams.Node?
     do { node = try Yams.compose(yaml: text) } catch {
       throw Diagnostic("\(path) is no YAML: \(quoted("\(error)".prefix { $0 != "\n" }))")
