@@ -93,7 +93,7 @@ struct Tokenize: ParsableCommand {
     try clock.measure("tokenize") {
       for item in items {
         let random = CounterRandom(seed: seed, name: item.text)
-        let split: ShardWriter.Split = random.uniform(0) <= validation ? .validation : .train
+        let split: ShardManifest.Split = random.uniform(0) <= validation ? .validation : .train
         for textFirst in order.textFirst {
           let document = try tokenizer.document(item, textFirst: textFirst)
           try CannotRun.unless { try writer.append(document, to: split) }

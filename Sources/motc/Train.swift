@@ -9,9 +9,9 @@ struct Train: ParsableCommand {
     abstract: "Trains a model on shards of tokens.",
     discussion: """
       Settings come from options, then from --config, then from defaults; the folder of the run keeps them in \
-      config.yaml. It also gets metrics.jsonl and metrics.csv, and checkpoints: --resume auto goes on from the newest \
-      one, bit for bit. Ctrl-C saves a checkpoint and stops with exit code 130 (SIGTERM: 143), a second one stops at once. \
-      A gradient that is not finite stops the run before weights change, with exit code 1.
+      config.yaml. It also gets metrics.jsonl and metrics.csv, and checkpoints: --resume auto goes on from the \
+      newest one, bit for bit. Ctrl-C saves a checkpoint and stops with exit code 130 (SIGTERM: 143), a second one \
+      stops at once. A gradient that is not finite stops the run before weights change, with exit code 1.
 
       Examples:
         motc train examples/chameleon.swift-spec --data shards --out runs/first --steps 200

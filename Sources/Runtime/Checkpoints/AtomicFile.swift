@@ -9,6 +9,15 @@ package func writeFile(_ bytes: [UInt8], to path: String) throws {
   try bytes.withUnsafeBytes { try writeAtomically([$0], to: path) }
 }
 
+/// Writes `value` as JSON that people can read to the file at `path`, as `writeAtomically` does.
+///
+/// - Throws: `Diagnostic` if the file cannot be written, and what the encoder says of numbers that are not finite.
+func writeJSON(_ value: some Encodable, to path: String) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  try writeFile(Array(try encoder.encode(value)) + [0x0A], to: path)
+}
+
 /// Writes `parts` to the file at `path` so that at any time the path holds the old file or the whole
 /// new one: a temporary file beside it, flushed to the disk, then renamed.
 ///

@@ -69,9 +69,7 @@ package struct Checkpoint: Codable, Sendable {
           tensors, metadata: ["model": module.name, "step": "\(step)"], to: file)
         state.files[name] = try Self.measured(file)
       }
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-      try writeFile(Array(try encoder.encode(state)) + [0x0A], to: "\(temporary)/\(Self.stateName)")
+      try writeJSON(state, to: "\(temporary)/\(Self.stateName)")
       try renameFolder(temporary, to: path)
     } catch {
       try? FileManager.default.removeItem(atPath: temporary)

@@ -4,8 +4,8 @@ package import MoTIR
 
 /// The folder of a training run.
 ///
-/// `config.yaml` and a copy of the spec say what was asked for, `metrics.jsonl` and `metrics.csv` what came of it; `checkpoints` has
-/// a folder a checkpoint, and the links `latest` and `best` name two of them.
+/// `config.yaml` and a copy of the spec say what was asked for, `metrics.jsonl` and `metrics.csv` what came of it;
+/// `checkpoints` has a folder a checkpoint, and the links `latest` and `best` name two of them.
 package struct RunFolder: Sendable {
   /// The path.
   package let path: String
@@ -64,9 +64,7 @@ package struct RunFolder: Sendable {
 
   /// Returns the folder of the checkpoint behind `step` updates.
   package func checkpoint(step: Int) -> String {
-    let number = "\(step)"
-    return "\(checkpoints)/step-"
-      + String(repeating: "0", count: max(0, 8 - number.count)) + number
+    "\(checkpoints)/step-\(numbered(step, digits: 8))"
   }
 
   /// The steps of the checkpoints that are there, from the first.

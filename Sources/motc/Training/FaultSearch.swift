@@ -6,7 +6,6 @@ import Runtime
 ///
 /// The model is compiled without fusion for it, so that a kernel is an op and an op a line of the spec.
 struct FaultSearch {
-  private let build: Build
   private let graph: Graph
   private let model: CompiledModel
 
@@ -16,14 +15,14 @@ struct FaultSearch {
     let plain = CompileOptions(
       disabled: options.disabled.union(Pass.all.map(\.name)), precision: options.precision,
       target: options.target)
-    self.build = Build(build.module, plain, clock: StageClock())
-    graph = try self.build.optimize(try self.build.functions(["gradients"]))[0].graph
-    model = try self.build.model(["gradients"], trains: false, pool: trained.pool)
+    let build = Build(build.module, plain, clock: StageClock())
+    graph = try build.optimize(try build.functions(["gradients"]))[0].graph
+    model = try build.model(["gradients"], trains: false, pool: trained.pool)
     try model.load(trained.tensors(in: .parameters))
   }
 
-  /// Returns what is wrong in the step of `batch`: a weight, or the first op whose result is not finite; `nil` if all is
-  /// finite without fusion.
+  /// Returns what is wrong in the step of `batch`: a weight, or the first op whose result is not finite; `nil` if all
+  /// is finite without fusion.
   func diagnosis(of batch: Batch) -> Diagnostic? {
     for tensor in model.tensors(in: .parameters) {
       guard let index = tensor.firstNonFinite() else { continue }

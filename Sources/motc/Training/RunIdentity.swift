@@ -19,7 +19,7 @@ struct RunIdentity {
       [
         ("batch", "\(module.batch)"), ("sequence", "\(module.sequence)"),
         ("model", Digest(fields: [Array(module.text(locations: false).utf8)]).description),
-        ("data", try ShardManifest(folder: data).digest(folder: data).description),
+        ("data", try ShardManifest.digest(folder: data).description),
         ("precision", options.precision.rawValue),
         ("disabled", options.disabled.sorted().joined(separator: " ")),
       ]

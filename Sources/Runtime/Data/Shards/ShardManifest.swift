@@ -95,17 +95,15 @@ package struct ShardManifest: Codable, Hashable, Sendable {
   /// Returns what tells these shards, in the folder at `path`, from others.
   ///
   /// - Throws: `Diagnostic` if the manifest cannot be read.
-  package func digest(folder path: String) throws(Diagnostic) -> Digest {
-    try MappedFile(path: "\(path)/\(Self.fileName)").digest()
+  package static func digest(folder path: String) throws(Diagnostic) -> Digest {
+    try MappedFile(path: "\(path)/\(fileName)").digest()
   }
 
   /// Writes the manifest to the folder at `path`.
   ///
   /// - Throws: `Diagnostic` if it cannot be written.
   func write(folder path: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try writeFile(Array(try encoder.encode(self)) + [0x0A], to: "\(path)/\(Self.fileName)")
+    try writeJSON(self, to: "\(path)/\(Self.fileName)")
   }
 
   /// Checks that the tokens are those of `module`'s modalities.

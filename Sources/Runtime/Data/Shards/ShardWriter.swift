@@ -6,13 +6,10 @@ package struct ShardWriter {
   /// Tokens of a shard, but for one that ends with a longer document.
   private static let shardTokens = 1 << 24
 
-  /// Which documents are held back.
-  package typealias Split = ShardManifest.Split
-
   private let folder: String
   private let module: Module
-  private var open: [Split: Open] = [:]
-  private var shards: [Split: [ShardManifest.Shard]] = [:]
+  private var open: [ShardManifest.Split: Open] = [:]
+  private var shards: [ShardManifest.Split: [ShardManifest.Shard]] = [:]
 
   /// A shard that is being filled.
   private struct Open {
@@ -36,7 +33,7 @@ package struct ShardWriter {
   /// Adds a document to a split.
   ///
   /// - Throws: `Diagnostic` if a full shard cannot be written.
-  package mutating func append(_ document: [Int], to split: Split) throws {
+  package mutating func append(_ document: [Int], to split: ShardManifest.Split) throws {
     guard !document.isEmpty else { return }
     var shard = open[split] ?? Open()
     shard.tokens += document.map(Int32.init)
@@ -49,7 +46,7 @@ package struct ShardWriter {
   ///
   /// - Throws: `Diagnostic` if they cannot be written, or there is nothing to train on.
   package mutating func finish(pictures: PictureCodebook?) throws -> ShardManifest {
-    for split in Split.allCases where open[split] != nil { try close(split) }
+    for split in ShardManifest.Split.allCases where open[split] != nil { try close(split) }
     guard shards[.train] != nil else {
       throw Diagnostic(
         "there is nothing to train on in \(folder): all documents are held back",
@@ -67,11 +64,10 @@ package struct ShardWriter {
     return manifest
   }
 
-  private mutating func close(_ split: Split) throws {
+  private mutating func close(_ split: ShardManifest.Split) throws {
     guard let shard = open.removeValue(forKey: split) else { return }
-    let number = "\(shards[split]?.count ?? 0)"
-    let padding = String(repeating: "0", count: max(0, 5 - number.count))
-    let file = "\(split.rawValue)-\(padding)\(number).safetensors"
+    let number = numbered(shards[split]?.count ?? 0, digits: 5)
+    let file = "\(split.rawValue)-\(number).safetensors"
     try SafetensorsWriter.write(
       [
         Tensor(name: "tokens", shape: [shard.tokens.count], integers: shard.tokens),
