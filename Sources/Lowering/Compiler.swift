@@ -38,7 +38,8 @@ public struct CompileOptions: Hashable, Sendable {
 
   /// Returns what matmul operands of `module` are made of.
   package func operands(of module: Module) -> OperandFormat {
-    let hasFewRows = module.tokens < fewestSplitRows * module.modalities.count
+    let hasFewRows =
+      module.context != nil || module.tokens < fewestSplitRows * module.modalities.count
     return operands == .splitF32 && hasFewRows ? .f32 : operands
   }
 }

@@ -138,14 +138,19 @@ struct CompiledObject: Sendable {
 extension CompiledModel {
   /// Sets parameters, packed forms and inputs.
   func load(_ values: AgreementValues) {
+    load(values.parameters)
+    setInputs(values.rows, plan: values.plan)
+  }
+
+  /// Sets parameters and packed forms.
+  func load(_ parameters: [String: [Double]]) {
     for placement in plan.parameters {
       let target = floats(placement.master)
-      for (index, value) in (values.parameters[placement.declaration.name] ?? []).enumerated() {
+      for (index, value) in (parameters[placement.declaration.name] ?? []).enumerated() {
         target[index] = Float(value)
       }
     }
     run("pack")
-    setInputs(values.rows, plan: values.plan)
   }
 
   /// Returns all outputs of entry `entry`, by name.

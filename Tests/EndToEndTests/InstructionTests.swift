@@ -1,6 +1,7 @@
 import Foundation
 import Lowering
 import MoTIR
+import Runtime
 import Testing
 
 /// Objects hold no instruction that the CPU they were compiled for lacks, whatever machine compiled them.
@@ -60,9 +61,13 @@ import Testing
     let agreement = try model.agreement()
     var kinds: Set<String> = []
     var found: [String: Set<String>] = [:]
-    for compilation in [Compilation.fused, .unfused] {
-      let build = try compilation.on(target).at(precision)
-        .build(agreement.functions, of: agreement.module)
+    let growing = try model.model.module(batch: 2, sequence: 16, context: .slots(40))
+    let generation = try Decoder.functions.map { try Compiler.function($0, of: growing) }
+    for (compilation, module, functions) in [
+      (Compilation.fused, agreement.module, agreement.functions),
+      (.unfused, agreement.module, agreement.functions), (.fused, growing, generation),
+    ] {
+      let build = try compilation.on(target).at(precision).build(functions, of: module)
       kinds.formUnion(build.plan.entries.flatMap(\.calls).map { kind($0.kernel) })
       for instruction in try disassemble(build.objects) {
         for feature in instruction.features {
@@ -75,7 +80,8 @@ import Testing
   }
 
   private static let kinds: Set<String> = [
-    "block", "columnSum", "weightGradient", "attention", "attentionGradient", "embedGradient",
+    "block", "columnSum", "weightGradient", "attention", "attentionGradient", "cacheStore",
+    "cachedAttention", "fewRowLinear", "embedGradient",
     "sum", "tokenWeights", "headLoss", "route", "sync", "blasLinear", "blasInputGradient",
     "blasWeightGradient", "squaredNorm", "clip", "adamW", "adamWPacked", "packForward",
     "packBackward",

@@ -123,4 +123,44 @@ import Testing
   func oddGraphsArePlanned(_ body: String) throws {
     #expect(try complaints(body) == [])
   }
+
+  @Test(arguments: [
+    ("%k", "return %o as \"o\", %a as \"cache.k\", %b as \"cache.v\"", nil),
+    ("%k", "return %o as \"o\", %a as \"cache.k\"", "changes in place"),
+    ("%k", "return %a as \"cache.v\", %b as \"cache.k\"", "changes in place"),
+    ("%k", "return %k as \"x\", %a as \"cache.k\", %b as \"cache.v\"", "read by other than one"),
+    (
+      "%k",
+      "%p, %c, %d = attention.cached %x, %x, %x keys %k values %v slots %s visible %s batch 2 heads 2 "
+        + "key_value_heads 2 : f32[T=8, 4], f32[2, 6, 4], f32[2, 6, 4]\n"
+        + "return %a as \"cache.k\", %b as \"cache.v\"", "read by other than one"
+    ),
+    ("@c", "return %o as \"o\", %b as \"cache.v\"", "from a cache that is computed"),
+  ])
+  func cachesChangeInPlace(_ keys: String, _ end: String, _ message: String?) throws {
+    let module = try Module.parse(
+      """
+      module @m batch 2 sequence 4 context 6 {
+        modality "a" 0..<4
+        parameter @t.weight : f32[4, 4] component "embedding" init normal(0.02)
+        parameter @c : f32[2, 6, 4] component "x" init zeros
+        func @prefill {
+          %s = input "slots" : i32[T=8, 1]
+          %t = input "tokens" : i32[T=8, 1]
+          %x = embed %t, @t.weight : f32[T=8, 4]
+          %k = input "cache.k" : f32[2, 6, 4]
+          %v = input "cache.v" : f32[2, 6, 4]
+          %o, %a, %b = attention.cached %x, %x, %x keys \(keys) values %v slots %s visible %s batch 2 heads 2 key_value_heads 2 : f32[T=8, 4], f32[2, 6, 4], f32[2, 6, 4]
+          \(end)
+        }
+      }
+      """, file: "m.motir")
+    let compiler = Compiler(CompileOptions(target: try TargetDescription(named: "x86-64-v3")))
+    do {
+      let plan = try compiler.plan(module.functions, of: module)
+      #expect(message == nil && plan.bytes(of: .caches) > 0)
+    } catch let error as Diagnostics {
+      #expect(error.all.contains { $0.message.contains(message ?? "nothing") }, "\(error)")
+    }
+  }
 }

@@ -98,4 +98,25 @@ import Testing
     #expect(close(found[1], [-15.0 / 8, 15.0 / 8]))
     #expect(close(found[2], [1.25, 0.75]))
   }
+
+  @Test func cachesKeepRowsInTheirSlots() throws {
+    // Two sequences of two rows and three slots; one head of width 1, scores 0 and log 3.
+    var fixture = try ReferenceFixture()
+    let rows = try [
+      fixture.rows([[1], [1], [1], [1]]), fixture.rows([[0], [log(3)], [5], [6]]),
+      fixture.rows([[10], [20], [50], [60]]),
+    ]
+    let caches = try [
+      fixture.weight([2, 3, 1], [7, 7, 0, 7, 7, 7]),
+      fixture.weight([2, 3, 1], [7, 7, 40, 7, 7, 7]),
+    ]
+    let places = try [fixture.integers([0, 1, -1, 2]), fixture.integers([1, 3, 0, 3])]
+    let found = try fixture.results(
+      .cachedAttention(.init(batch: 2, heads: 1, keyValueHeads: 1)), rows + caches + places)
+    let weights = [7, 7, 6].map { exp($0 - 7) }
+    let last = (weights[0] * 7 + weights[1] * 7 + weights[2] * 60) / weights.reduce(0, +)
+    #expect(close(found[0], [10, (10 + 3 * 20 + 40) / 5, 0, last]))
+    #expect(found[1] == [0, log(3), 0, 7, 7, 6])
+    #expect(found[2] == [10, 20, 40, 7, 7, 60])
+  }
 }

@@ -25,6 +25,19 @@ import Testing
       Case("module @m batch 2 sequence 4 {\n\(text)\n}", message, place, help: help)
     }
 
+    /// A case inside a function of a model with caches, whose statements start on line 5.
+    static func cached(_ text: String, _ message: String, _ place: String) -> Case {
+      Case(
+        """
+        module @m batch 2 sequence 4 context 6 {
+        modality "text" 0..<10
+        parameter @e : f32[10, 4] component "c" init ones
+        func @prefill {
+        \(text)
+        return } }
+        """, message, place)
+    }
+
     /// A case inside a function, whose statements start on line 9.
     static func body(
       _ text: String, _ message: String, _ place: String, help: String? = nil
@@ -43,6 +56,18 @@ import Testing
         }
         """, message, place, help: help)
     }
+  }
+
+  /// Returns four statements, the last of which attends to caches of type `cache`.
+  private static func attending(
+    _ cache: String, batch: Int, values: String = "%k", slots: String = "%s"
+  ) -> String {
+    """
+    %s = input "slots" : i32[T=8, 1]
+    %x = embed %s, @e : f32[T=8, 4]
+    %k = input "cache.k" : \(cache)
+    %o, %a, %b = attention.cached %x, %x, %x keys %k values \(values) slots \(slots) visible %s batch \(batch) heads 2 key_value_heads 2 : f32[T=8, 4], \(cache), \(cache)
+    """
   }
 
   static let lexical = [
@@ -131,6 +156,27 @@ import Testing
     Case.body(
       "%x = embed %m, @e : f32[T=8, 4]\n%q, %l = attention %x, %x, %x batch 1 heads 2 "
         + "key_value_heads 2 : f32[T=8, 4], f32[T=8, 2]", "its batch is 1", "10:10"),
+    Case.body("%x = input \"cache.k\" : f32[2, 4, 4]", "the module has no `context`", "9:6"),
+    Case.cached("%k = input \"cache.k\" : f32[2, 5, 4]", "not f32[2, 6, width]", "5:6"),
+    Case.cached(
+      "%k = input \"cache.k\" : f32[2, 6, 4]\nreturn }\nfunc @decode {\n"
+        + "%l = input \"cache.k\" : f32[2, 6, 8]", "f32[2, 6, 4] in another function", "8:6"),
+    Case.cached(
+      "%s = input \"slots\" : i32[T=8, 1]\nreturn }\nfunc @decode {\n"
+        + "%s = input \"slots\" : i32[T=8, 1]", "has 8 rows, and the batch has 2", "8:6"),
+    Case.cached(
+      attending("f32[2, 6, 8]", batch: 2), "the caches are f32[2, 6, 8], and not f32[2, C, 4]",
+      "8:14"),
+    Case.cached(
+      attending("f32[2, 6, 4]", batch: 3), "f32[T=8, 4] does not hold 3 sequences", "8:14"),
+    Case.cached(
+      attending("f32[2, 6, 4]", batch: 4), "the caches are f32[2, 6, 4], and not f32[4, C, 4]",
+      "8:14"),
+    Case.cached(
+      attending("f32[2, 6, 4]", batch: 2, values: "%s"), "f32[2, 6, 4] and i32[T=8, 1] differ",
+      "8:14"),
+    Case.cached(
+      attending("f32[2, 6, 4]", batch: 2, slots: "%x"), "operand 6 is not one i32 a row", "8:14"),
     Case.body(
       "%x = embed %m, @e : f32[T=8, 4]\n%y = rotary %x, %m head 2", "expected `heads`", "10:20"),
     Case.body("%x = linear by %m groups [] : f32[]", "linear: operand 1 is not a plan", "9:6"),

@@ -1,7 +1,7 @@
 /// Small modules in canonical text that together use every op, label, attribute and suffix.
 enum TextFixtures {
   /// All texts.
-  static let all = [routing, attention, elementwise, losses]
+  static let all = [routing, attention, cached, elementwise, losses]
 
   /// Routing, linear maps, norms and channels, routed and tied.
   static let routing = """
@@ -69,6 +69,26 @@ enum TextFixtures {
         %9, %10 = attention %3, %4, %1 segments %6 batch 2 heads 4 key_value_heads 4 : f32[T=8, 16], f32[T=8, 4]
         %11, %12, %13 = attention.gradient %3, %4, %1, %7, %8, %9 documents %5 segments %6 batch 2 heads 4 key_value_heads 4 causal : f32[T=8, 16], f32[T=8, 16], f32[T=8, 16] in #0
         return %11 as "dq", %12 as "dk", %13 as "dv"
+      }
+    }
+
+    """
+
+  /// Attention that goes on from caches, one token a sequence.
+  static let cached = """
+    module @cached batch 2 sequence 4 context 6 {
+      modality "text" 0..<10
+      parameter @x.weight : f32[10, 16] component "embedding" init normal(0.02)
+      func @decode {
+        %0 = input "tokens" : i32[T=2, 1]
+        %1 = embed %0, @x.weight : f32[T=2, 16]
+        %2 = linear %1, @x.weight : f32[T=2, 10]
+        %3 = input "cache.a.keys" : f32[2, 6, 16]
+        %4 = input "cache.a.values" : f32[2, 6, 16]
+        %5 = input "slots" : i32[T=2, 1]
+        %6 = input "visible" : i32[T=2, 1]
+        %7, %8, %9 = attention.cached %1, %1, %1 keys %3 values %4 slots %5 visible %6 batch 2 heads 4 key_value_heads 4 : f32[T=2, 16], f32[2, 6, 16], f32[2, 6, 16]
+        return %7 as "x", %8 as "cache.a.keys", %9 as "cache.a.values"
       }
     }
 

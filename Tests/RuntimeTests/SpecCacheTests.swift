@@ -48,7 +48,7 @@ struct SpecCacheTests {
     let evaluator = SpecEvaluator(
       limits: Self.limits, containment: containment, cache: cache, isFresh: isFresh,
       print: { _ in })
-    return try evaluator.evaluate(path: path, batch: batch, sequence: nil)
+    return try evaluator.evaluate(path: path, sizes: SpecSizes(batch: batch))
   }
 
   /// The files of the cache, by path, with what they hold.
@@ -145,7 +145,7 @@ struct SpecCacheTests {
     let good = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: 4) { [cache] index in
       let evaluator = SpecEvaluator(limits: Self.limits, cache: cache, print: { _ in })
-      let module = try? evaluator.evaluate(path: path, batch: index + 1, sequence: nil)
+      let module = try? evaluator.evaluate(path: path, sizes: SpecSizes(batch: index + 1))
       if module?.batch == index + 1 { good.add(1, ordering: .relaxed) }
     }
     #expect(good.load(ordering: .relaxed) == 4)

@@ -38,7 +38,8 @@ import Testing
     let file = folder.appendingPathComponent(name)
     try Data(text.utf8).write(to: file)
     let evaluator = SpecEvaluator(limits: limits, containment: containment, print: { _ in })
-    return try evaluator.evaluate(path: file.path, batch: batch, sequence: sequence)
+    return try evaluator.evaluate(
+      path: file.path, sizes: SpecSizes(batch: batch, sequence: sequence))
   }
 
   /// Returns the errors of the spec `text`.
@@ -62,7 +63,7 @@ import Testing
   ])
   func examplesEvaluate(_ name: String) throws {
     let path = Self.package.appendingPathComponent("examples/\(name).swift-spec").path
-    let module = try SpecEvaluator().evaluate(path: path, batch: nil, sequence: nil)
+    let module = try SpecEvaluator().evaluate(path: path, sizes: SpecSizes())
     #expect(module.name == name)
     #expect(module.functions.map(\.name) == ["loss", "logits"])
     let places = module.functions[0].graph.nodes.compactMap(\.location)
@@ -97,7 +98,9 @@ import Testing
     let file = folder.appendingPathComponent("small.motir")
     try Data(module.text.utf8).write(to: file)
     #expect(try loadModule(path: file.path) == module)
-    #expect(throws: Diagnostics.self) { try loadModule(path: file.path, batch: 7) }
+    #expect(throws: Diagnostics.self) {
+      try loadModule(path: file.path, sizes: SpecSizes(batch: 7))
+    }
   }
 
   // MARK: Errors with places
@@ -130,7 +133,7 @@ import Testing
     let evaluator = SpecEvaluator(print: { _ in })
     for path in ["/nonexistent/x.swift-spec", "/", "/dev/zero", "", "a\0b", "/dev/null/x"] {
       #expect(throws: Diagnostics.self) {
-        try evaluator.evaluate(path: path, batch: nil, sequence: nil)
+        try evaluator.evaluate(path: path, sizes: SpecSizes())
       }
     }
     #expect(throws: Diagnostics.self) { try loadModule(path: "/nonexistent.motir") }

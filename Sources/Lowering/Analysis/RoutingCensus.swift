@@ -47,7 +47,7 @@ extension Op {
   /// `true` iff the op is attention or its gradient.
   fileprivate var isAttention: Bool {
     switch self {
-    case .attention, .attentionGradient: true
+    case .attention, .attentionGradient, .cachedAttention: true
     default: false
     }
   }

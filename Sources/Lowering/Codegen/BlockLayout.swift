@@ -145,7 +145,8 @@ struct BlockLayout {
         return program.values[step.results[0]].width
       case .norm, .normGradient, .rotary, .rowSum, .crossEntropy, .crossEntropyGradient: return nil
       case .input, .parameter, .constant, .route, .sync, .linear, .linearInputGradient,
-        .linearWeightGradient, .attention, .attentionGradient, .sum, .embedGradient, .tokenWeights,
+        .linearWeightGradient, .attention, .attentionGradient, .cachedAttention, .sum,
+        .embedGradient, .tokenWeights,
         .headLoss, .headLossGradient:
         preconditionFailure("\(step.op.mnemonic) is no row step")
       }

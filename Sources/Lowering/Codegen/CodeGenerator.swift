@@ -60,6 +60,9 @@ final class CodeGenerator {
       AttentionEmitter(self, shape, frame, gradient: false).emitForward()
     case .attentionGradient(let shape):
       AttentionEmitter(self, shape, frame, gradient: true).emitBackward()
+    case .cacheStore(let shape): emitCacheStore(shape, frame)
+    case .cachedAttention(let shape): emitCachedAttention(shape, frame)
+    case .fewRowLinear(let shape): emitFewRowLinear(shape, frame)
     case .embedGradient(let rows, let vocabulary, let width):
       emitEmbedGradient(rows: rows, vocabulary: vocabulary, width: width, frame)
     case .sum(let count): emitSum(count: count, frame)

@@ -203,7 +203,7 @@ extension CodeGenerator {
   }
 
   /// Returns the mask of the lanes whose columns, from `column` on, are below `end`.
-  private func lanes(from column: IRValue, below end: IRValue) -> IRValue {
+  func lanes(from column: IRValue, below end: IRValue) -> IRValue {
     let lane = ir.constantVector((0..<lanes).map { ir.int($0) })
     return ir.compare(.less, ir.add(ir.splat(column, lanes), lane), ir.splat(end, lanes))
   }

@@ -122,20 +122,20 @@ extension CodeGenerator {
 
   // MARK: Units
 
-  private func loadUnits(_ address: IRValue, _ operands: OperandFormat) -> IRValue {
+  func loadUnits(_ address: IRValue, _ operands: OperandFormat) -> IRValue {
     operands == .f32
       ? ir.load(vector, address) : ir.load(ir.vector(ir.i32, lanes), address)
   }
 
-  private func broadcastUnit(_ address: IRValue, _ operands: OperandFormat) -> IRValue {
+  func broadcastUnit(_ address: IRValue, _ operands: OperandFormat) -> IRValue {
     ir.splat(ir.load(operands == .f32 ? ir.f32 : ir.i32, address), lanes)
   }
 
   /// a · b + c; of bf16 pairs: the sum of both products, added in f32.
-  private func multiplyUnits(
+  func multiplyUnits(
     _ a: IRValue, _ b: IRValue, _ c: IRValue, _ operands: OperandFormat
   ) -> IRValue {
-    guard operands == .bf16 else { return ir.multiplyAdd(a, b, c) }
+    guard operands.isRounded else { return ir.multiplyAdd(a, b, c) }
     if target.hasBF16DotProduct {
       let pairs = ir.vector(ir.bf16, 2 * lanes)
       return ir.intrinsic(

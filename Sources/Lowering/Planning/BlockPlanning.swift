@@ -56,7 +56,8 @@ extension FunctionPlanner {
         .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
         addStep(node, members, to: &block)
       case .input, .parameter, .constant, .route, .sync, .linearWeightGradient, .attention,
-        .attentionGradient, .sum, .embedGradient, .tokenWeights, .headLoss, .headLossGradient:
+        .attentionGradient, .cachedAttention, .sum, .embedGradient, .tokenWeights, .headLoss,
+        .headLossGradient:
         preconditionFailure("\(node.op.mnemonic) is no step of a block")
       }
     }

@@ -7,6 +7,8 @@ struct FunctionPlanner {
   let graph: Graph
   let module: Module
   let outputs: Set<ValueID>
+  /// `true` iff linear maps have kernels of their own.
+  let hasFewRows: Bool
   let users: [[NodeID]]
   var builder: PlanBuilder
   var calls: [KernelCall] = []
@@ -21,6 +23,7 @@ struct FunctionPlanner {
     self.module = module
     self.builder = builder
     outputs = Set(graph.outputs.map(\.value))
+    hasFewRows = graph.hasFewRows
     users = graph.users()
   }
 
@@ -45,13 +48,20 @@ struct FunctionPlanner {
     case .route(let segments): planRoute(node, segments)
     case .sync: planSync(node)
     case .linear, .linearInputGradient:
-      if builder.plan.backend == .blas { planBlas(node) } else { planBlock(unit) }
+      if builder.plan.backend == .blas {
+        planBlas(node)
+      } else if hasFewRows, case .linear = node.op {
+        planFewRows(node)
+      } else {
+        planBlock(unit)
+      }
     case .linearWeightGradient: planWeightGradient(node)
     case .gather, .scatter, .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum,
       .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
       planBlock(unit)
     case .attention(let attention): planAttention(node, attention, gradient: false)
     case .attentionGradient(let attention): planAttention(node, attention, gradient: true)
+    case .cachedAttention(let attention): planCachedAttention(node, attention)
     case .sum: planSum(node)
     case .embedGradient(let vocabulary): planEmbedGradient(node, vocabulary)
     case .tokenWeights(let ranges): planTokenWeights(node, ranges)
@@ -110,7 +120,7 @@ struct FunctionPlanner {
 
   /// Binds every output of the function to its buffer.
   private mutating func planOutputs() -> [Binding] {
-    graph.outputs.map { output in
+    graph.outputs.filter { !$0.name.hasPrefix(Module.cachePrefix) }.map { output in
       var source = buffer(output.value)
       if let parameter = output.gradientParameter.flatMap(module.parameter) {
         let gradient = builder.parameter(parameter.name).gradient
@@ -126,8 +136,10 @@ struct FunctionPlanner {
   private mutating func planInput(_ node: Node) {
     guard case .input(let name) = node.op else { return }
     let type = graph.type(of: node.results[0])
+    // A cache is the model's own: nobody fills it in.
+    guard !name.hasPrefix(Module.cachePrefix) else { return }
     let full = node.operands.isEmpty ? name : "\(name) by plan"
-    let buffer = builder.input(full, bytes: type.bytes)
+    let buffer = builder.shared(.inputs, full, bytes: type.bytes)
     storage[node.results[0]] = buffer
     if !inputs.contains(where: { $0.name == full }) {
       inputs.append(Binding(name: full, type: type, buffer: buffer))

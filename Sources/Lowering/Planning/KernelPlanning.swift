@@ -41,6 +41,25 @@ extension FunctionPlanner {
     return rounded
   }
 
+  /// A linear map of few rows; its operands are as they are in `Kernel.fewRowLinear`.
+  mutating func planFewRows(_ node: Node) {
+    let data = data(node)
+    let (rows, width) = shape(data[0])
+    let linear = LinearShape(
+      rows: rows, input: width, outputs: node.results.map { shape($0).width },
+      routing: routing(node))
+    let weights = data.dropFirst().map { weight in
+      guard case .parameter(let name) = graph.definition(of: weight).op else {
+        preconditionFailure("a weight is no parameter")
+      }
+      return KernelArgument.buffer(builder.forwardForm(name), .read)
+    }
+    call(
+      .fewRowLinear(linear),
+      [.buffer(buffer(data[0]), .read)] + weights + node.results.map { .buffer(place($0), .write) }
+        + planArgument(node), flops: flops(linear), nodes: [definition(node)])
+  }
+
   /// The gradient of a linear map's weights, by outer products or by OpenBLAS.
   mutating func planWeightGradient(_ node: Node) {
     let data = data(node)
@@ -85,6 +104,32 @@ extension FunctionPlanner {
       gradient ? .attentionGradient(kernel) : .attention(kernel),
       operands[..<rowOperands] + results + operands[rowOperands...],
       flops: (gradient ? 8 : 4) * pairs * Double(width), nodes: [definition(node)])
+  }
+
+  /// Attention that goes on from caches: the new rows are stored, then all threads see them. Its operations are
+  /// counted as if every slot were visible.
+  mutating func planCachedAttention(_ node: Node, _ attention: Op.CachedAttention) {
+    let (rows, width) = shape(node.operands[0])
+    guard case .tensor(_, let cache) = graph.type(of: node.operands[3]) else { return }
+    let shape = CachedAttentionShape(
+      attention: attention, sequence: rows / attention.batch, headWidth: width / attention.heads,
+      capacity: cache[1])
+    let bytes = shape.cacheBytes(tile: builder.plan.tile, operands: builder.plan.operands)
+    let caches = node.operands[3...4].map { cache in
+      guard case .input(let name) = graph.definition(of: cache).op else {
+        preconditionFailure("a cache is no input")
+      }
+      return builder.shared(.caches, name, bytes: bytes)
+    }
+    func reads(_ operand: Int) -> KernelArgument { .buffer(buffer(node.operands[operand]), .read) }
+    call(
+      .cacheStore(shape),
+      [reads(1), reads(2), reads(5)] + caches.map { .buffer($0, .update) }, nodes: [])
+    call(
+      .cachedAttention(shape),
+      [reads(0)] + caches.map { .buffer($0, .read) }
+        + [reads(6), .buffer(place(node.results[0]), .write)],
+      flops: 4 * Double(rows) * Double(shape.capacity) * Double(width), nodes: [definition(node)])
   }
 
   /// The sum of all elements.

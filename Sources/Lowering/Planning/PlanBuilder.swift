@@ -7,7 +7,13 @@ struct PlanBuilder {
   private var used: [Region: Int] = [:]
   private var placement: [String: Int] = [:]
   private var tables: [ConstantTable: BufferID] = [:]
-  private var inputs: [String: BufferID] = [:]
+  private var shared: [Shared: BufferID] = [:]
+
+  /// An input or a cache.
+  private struct Shared: Hashable {
+    let name: String
+    let bytes: Int
+  }
 
   /// Creates the plan of a module with all its parameters placed.
   init(module: Module, tile: TileShape, operands: OperandFormat, backend: MatmulBackend) {
@@ -31,11 +37,12 @@ struct PlanBuilder {
     return BufferID(plan.buffers.count - 1)
   }
 
-  /// Returns the buffer of input `name`, which all functions share.
-  mutating func input(_ name: String, bytes: Int) -> BufferID {
-    if let buffer = inputs[name] { return buffer }
-    let buffer = add(.inputs, bytes: bytes, label: name)
-    inputs[name] = buffer
+  /// Returns the buffer in `region` of the input or cache `name`, which all functions share that want as many bytes.
+  mutating func shared(_ region: Region, _ name: String, bytes: Int) -> BufferID {
+    let key = Shared(name: name, bytes: bytes)
+    if let buffer = shared[key] { return buffer }
+    let buffer = add(region, bytes: bytes, label: name)
+    shared[key] = buffer
     return buffer
   }
 

@@ -6,7 +6,9 @@ internal import MoTIR
 // 2. Outputs are of f32. An output `grad.PARAMETER` has its parameter's type and is of `gradients`.
 // 3. Matrices of matmuls are parameters, one matrix or one a group.
 // 4. Indices are bounded: they come from an input whose checked values are below what they index.
-// 5. An input by plan takes the plan of the batch: the input or the route of `modality`.
+// 5. A cache is an input `cache.…` that one `attention.cached` reads; its new contents are the output of its name,
+//    and nothing else.
+// 6. An input by plan takes the plan of the batch: the input or the route of `modality`.
 
 /// Returns why `function` cannot be planned; nothing if it can.
 func planViolations(of function: Function, in module: Module) -> [Diagnostic] {
@@ -89,11 +91,14 @@ private struct PlanRules {
       indexViolations(
         node, node.operands[1], below: module.positionLimit,
         allowsNegative: false)
+    case .input(let name) where name.hasPrefix(Module.cachePrefix):
+      cacheReaderViolations(node, name)
     case .input: planViolations(node)
     case .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient, .norm,
       .normGradient, .channelMultiply, .channelAdd, .columnSum, .attention, .attentionGradient,
       .unary, .binary, .rowSum, .sum, .tokenWeights:
       []
+    case .cachedAttention: (0..<2).flatMap { cacheViolations(node, $0) }
     }
   }
 
@@ -120,6 +125,43 @@ private struct PlanRules {
         suggestion: isGrouped
           ? "declare it as f32[out, in] by its modalities" : "declare it as f32[out, in]")
     }
+  }
+
+  // MARK: Caches
+
+  /// Returns what is wrong with cache `index` of an attention: keys or values.
+  private func cacheViolations(_ node: Node, _ index: Int) -> [Diagnostic] {
+    let (cache, result) = (node.operands[3 + index], node.results[1 + index])
+    guard case .input(let name) = graph.definition(of: cache).op else {
+      return [
+        Diagnostic(
+          "\(node.op.mnemonic) goes on from a cache that is computed", at: node.location,
+          suggestion: "take it from an input called cache.NAME")
+      ]
+    }
+    let names = graph.outputs.filter { $0.value == result }.map(\.name)
+    guard names == [name], graph.users()[result.index].isEmpty else {
+      return [
+        Diagnostic(
+          "the cache \"\(name)\" changes in place: what it becomes is the output of its name, and "
+            + "nothing else reads it", at: node.location,
+          suggestion: "return it as \"\(name)\"")
+      ]
+    }
+    return []
+  }
+
+  /// Returns an error unless one attention, in one place, reads the cache that `node` is.
+  private func cacheReaderViolations(_ node: Node, _ name: String) -> [Diagnostic] {
+    let inputs = graph.nodes.filter { $0.op == node.op }
+    let uses = inputs.flatMap { graph.users()[$0.results[0].index] }
+    let isOutput = graph.outputs.contains { $0.value == node.results[0] }
+    if !isOutput, uses.count == 1, case .cachedAttention = graph[uses[0]].op { return [] }
+    return [
+      Diagnostic(
+        "the cache \"\(name)\" is read by other than one attention.cached", at: node.location,
+        suggestion: "give every attention caches of its own")
+    ]
   }
 
   // MARK: Indices and plans

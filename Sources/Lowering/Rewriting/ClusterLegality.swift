@@ -12,7 +12,9 @@ package import MoTIR
 /// 4. Where members are matrix multiplications, no row of one is wider than `widest`: a block of what one
 ///    leaves to the next stays in cache.
 /// 5. Members that read a plan read the same one: blocks do not cross its segments.
-/// 6. No value leaves the cluster and comes back: kernels run one after the other.
+/// 6. Where rows are so few that reading the weights is all there is to a matrix multiplication (`hasFewRows`), it is
+///    alone: all threads share its weights.
+/// 7. No value leaves the cluster and comes back: kernels run one after the other.
 package struct ClusterLegality {
   /// The columns of rows that may pass from one matrix multiplication to the next: a block of 64 of them
   /// in f32 is a mebibyte.
@@ -21,16 +23,22 @@ package struct ClusterLegality {
   /// The graph whose nodes are judged.
   private let graph: Graph
 
+  private let hasFewRows: Bool
+
   /// Creates the judge of `graph`.
-  package init(_ graph: Graph) { self.graph = graph }
+  package init(_ graph: Graph) {
+    self.graph = graph
+    hasFewRows = graph.hasFewRows
+  }
 
   /// `true` iff `node` can be a member of a cluster at all.
   package func admits(_ node: Node) -> Bool {
     guard let first = node.operands.first, graph.type(of: first).isRows else { return false }
+    if hasFewRows, node.op.traits.contains(.matmul) { return false }
     return node.op.isTokenwise || node.op.movesRows || node.op.sumsRows
   }
 
-  /// Returns why `members` cannot be one cluster by rules 1 to 5, or `nil` if they can.
+  /// Returns why `members` cannot be one cluster by rules 1 to 6, or `nil` if they can.
   package func objection(to members: [NodeID]) -> String? {
     var seen = Facts()
     for id in members {
@@ -53,7 +61,7 @@ package struct ClusterLegality {
     return nil
   }
 
-  /// Returns what is wrong with the clusters of the graph, rule 6 included.
+  /// Returns what is wrong with the clusters of the graph, rule 7 included.
   package func violations() -> [String] {
     var found: [String] = []
     for (number, members) in graph.clusters() {
@@ -95,6 +103,18 @@ package struct ClusterLegality {
         return "matrix multiplications of rows of \(width) share no cache"
       }
       return nil
+    }
+  }
+}
+
+extension Graph {
+  /// `true` iff tokens are generated, and so few at a time that threads share columns and not rows.
+  var hasFewRows: Bool {
+    nodes.contains { node in
+      guard case .cachedAttention = node.op, let first = node.operands.first,
+        case .rows(_, _, let count, _) = type(of: first)
+      else { return false }
+      return count <= 32
     }
   }
 }

@@ -112,6 +112,8 @@ public struct Module: Hashable, Sendable {
   public let batch: Int
   /// Tokens in a sequence.
   public let sequence: Int
+  /// Tokens of a sequence that `@prefill` and `@decode` keep keys and values of; `nil` without these.
+  public let context: Int?
   /// The modalities; a token's modality id is the position in this list.
   public let modalities: [ModalityDeclaration]
   /// The parameters, in the order in which the model uses them.
@@ -123,12 +125,14 @@ public struct Module: Hashable, Sendable {
 
   /// Creates a module.
   public init(
-    name: String, batch: Int, sequence: Int, modalities: [ModalityDeclaration],
-    parameters: [ParameterDeclaration], objectives: [ObjectiveDeclaration], functions: [Function]
+    name: String, batch: Int, sequence: Int, context: Int? = nil,
+    modalities: [ModalityDeclaration], parameters: [ParameterDeclaration],
+    objectives: [ObjectiveDeclaration], functions: [Function]
   ) {
     self.name = name
     self.batch = batch
     self.sequence = sequence
+    self.context = context
     self.modalities = modalities
     self.parameters = parameters
     self.objectives = objectives
@@ -138,8 +142,11 @@ public struct Module: Hashable, Sendable {
   /// Tokens in a batch.
   public var tokens: Int { batch * sequence }
 
+  /// Returns the rows of function `name`: the batch's tokens, or one a sequence in `decode`.
+  public func tokens(of name: String) -> Int { name == "decode" ? batch : tokens }
+
   /// How many positions there are: rotary tables have a row for each, and inputs beyond are refused.
-  public var positionLimit: Int { max(4096, sequence) }
+  public var positionLimit: Int { max(4096, sequence, context ?? 0) }
 
   /// Returns the function called `name`, or `nil` if the module has none.
   public func function(_ name: String) -> Function? { functions.first { $0.name == name } }

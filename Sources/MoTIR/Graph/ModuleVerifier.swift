@@ -1,5 +1,5 @@
 // The invariants of a module, beyond those of each graph (GraphVerifier.swift):
-// 1. batch and sequence are at least 1, and a batch has at most 2^31 − 1 tokens.
+// 1. batch, sequence and context are at least 1, and batch times the longer of the two is at most 2^31 − 1.
 // 2. There are at most 8 modalities, with names of their own; a vocabulary is not empty, starts at 0
 //    or above, and shares no token with another one; markers are token ids.
 // 3. Parameters have names of their own and legal types. The groups of an untied parameter hold every
@@ -7,17 +7,20 @@
 // 4. Objectives have names of their own, name existing modalities, each once, and have a finite weight.
 // 5. Functions have names of their own.
 // 6. A parameter node names a parameter of the header and has its type.
-// 7. An input is one of `Module.inputs`, i32[T=tokens, 1] (or by plan i32[R=tokens, 1]), or `plan`.
-// 8. All values with rows have one row a token of the batch. A plan has all tokens and a segment for
-//    each modality.
+// 7. An input is one of `Module.inputs`, i32[T=tokens, 1] (or by plan i32[R=tokens, 1]), or `plan`, or a cache
+//    `cache.…`, f32[batch, context, width], of the same width in all functions.
+// 8. All values with rows have one row a token of the batch, in `@decode` one a sequence. A plan has all tokens and
+//    a segment for each modality.
 // 9. A routed op that reads a parameter maps segments to groups as the parameter declares.
 // 10. An attention's batch is the module's batch.
 
 extension Module {
   /// The inputs with one number a token.
   package static let inputs = [
-    "tokens", "modality", "targets", "positions", "documents", "segments",
+    "tokens", "modality", "targets", "positions", "documents", "segments", "slots", "visible",
   ]
+  /// What the names of caches begin with.
+  package static let cachePrefix = "cache."
 
   /// Returns what is wrong with the module; nothing if it is sound.
   package func verify() -> [Diagnostic] { verify(places: nil) }
@@ -38,6 +41,7 @@ private struct ModuleVerifier {
   private let places: SourcePlaces?
   private var groupMaps: [String: [Int]] = [:]
   private var types: [String: ValueType] = [:]
+  private var caches: [String: ValueType] = [:]
 
   init(_ module: Module, _ places: SourcePlaces?) {
     self.module = module
@@ -76,11 +80,13 @@ private struct ModuleVerifier {
 
   private mutating func checkSizes() {
     checkName(module.name, "the module", at: places?.module)
-    let (tokens, overflow) = module.batch.multipliedReportingOverflow(by: module.sequence)
-    guard module.batch >= 1, module.sequence >= 1, !overflow, tokens <= IRLimits.tokens else {
-      return report(
-        "a batch of \(module.batch) sequences of \(module.sequence) tokens, and 1 to "
-          + "\(IRLimits.tokens) tokens are allowed", at: places?.module)
+    for length in [module.sequence, module.context ?? 1] {
+      let (tokens, overflow) = module.batch.multipliedReportingOverflow(by: length)
+      guard module.batch >= 1, length >= 1, !overflow, tokens <= IRLimits.tokens else {
+        return report(
+          "a batch of \(module.batch) sequences of \(length) tokens, and 1 to "
+            + "\(IRLimits.tokens) tokens are allowed", at: places?.module)
+      }
     }
   }
 
@@ -203,7 +209,8 @@ private struct ModuleVerifier {
     if verifier.diagnostics.isEmpty {
       for id in function.graph.nodeIDs {
         let node = function.graph[id]
-        for violation in violations(of: node, in: function.graph) {
+        for violation in violations(of: node, in: function) + cacheViolations(node, function.graph)
+        {
           verifier.report(violation.message, at: id, help: violation.suggestion)
         }
       }
@@ -212,41 +219,50 @@ private struct ModuleVerifier {
   }
 
   /// Returns how `node` breaks rules 6 to 10.
-  private func violations(of node: Node, in graph: Graph) -> [Diagnostic] {
+  private func violations(of node: Node, in function: Function) -> [Diagnostic] {
+    let (graph, tokens) = (function.graph, module.tokens(of: function.name))
     var found: [Diagnostic] = []
     for result in node.results {
-      if let message = sizeViolation(graph.type(of: result)) { found.append(Diagnostic(message)) }
+      if let message = sizeViolation(graph.type(of: result), tokens: tokens) {
+        found.append(Diagnostic(message))
+      }
     }
     if case .parameter(let name) = node.op {
       found += violations(ofParameter: name, node, graph)
     } else if case .input(let name) = node.op {
-      found += violations(ofInput: name, node, graph)
+      found += violations(ofInput: name, type: graph.type(of: node.results[0]), tokens: tokens)
     }
     return found + batchViolations(node.op) + groupViolations(of: node, in: graph)
   }
 
+  /// Notes the type of a cache; returns an error if an other function knows it by another one.
+  private mutating func cacheViolations(_ node: Node, _ graph: Graph) -> [Diagnostic] {
+    guard case .input(let name) = node.op, name.hasPrefix(Module.cachePrefix) else { return [] }
+    let type = graph.type(of: node.results[0])
+    guard let other = caches.updateValue(type, forKey: name), other != type else { return [] }
+    return [Diagnostic("\(quoted(name)) is \(type), and \(other) in another function")]
+  }
+
   private func batchViolations(_ op: Op) -> [Diagnostic] {
     let batch: Int
-    if case .attention(let attention) = op {
-      batch = attention.batch
-    } else if case .attentionGradient(let attention) = op {
-      batch = attention.batch
-    } else {
-      return []
+    switch op {
+    case .attention(let attention), .attentionGradient(let attention): batch = attention.batch
+    case .cachedAttention(let attention): batch = attention.batch
+    default: return []
     }
     if batch == module.batch { return [] }
     return [Diagnostic("its batch is \(batch), and the module's is \(module.batch)")]
   }
 
-  private func sizeViolation(_ type: ValueType) -> String? {
+  private func sizeViolation(_ type: ValueType, tokens: Int) -> String? {
     switch type {
     case .tensor: return nil
     case .rows(_, _, let count, _):
-      if count == module.tokens { return nil }
-      return "\(type) has \(count) rows, and the batch has \(module.tokens) tokens"
-    case .plan(let tokens, let segments):
-      if tokens == module.tokens, segments == module.modalities.count { return nil }
-      return "\(type) is not of the batch's \(module.tokens) tokens and "
+      if count == tokens { return nil }
+      return "\(type) has \(count) rows, and the batch has \(tokens) tokens"
+    case .plan(let count, let segments):
+      if count == tokens, segments == module.modalities.count { return nil }
+      return "\(type) is not of the batch's \(tokens) tokens and "
         + "\(module.modalities.count) modalities"
     }
   }
@@ -262,11 +278,23 @@ private struct ModuleVerifier {
     return [Diagnostic("`@\(name)` is \(found), and the module declares \(declared)")]
   }
 
-  private func violations(ofInput name: String, _ node: Node, _ graph: Graph) -> [Diagnostic] {
-    let type = graph.type(of: node.results[0])
+  private func violations(ofInput name: String, type: ValueType, tokens: Int) -> [Diagnostic] {
     if name == "plan" {
       if case .plan = type { return [] }
       return [Diagnostic("\"plan\" is \(type), and not a plan")]
+    }
+    if name.hasPrefix(Module.cachePrefix) {
+      guard let context = module.context else {
+        return [Diagnostic("\(quoted(name)) is a cache, and the module has no `context`")]
+      }
+      if case .tensor(.f32, let shape) = type, shape.count == 3,
+        shape[...1] == [module.batch, context]
+      {
+        return []
+      }
+      return [
+        Diagnostic("\(quoted(name)) is \(type), and not f32[\(module.batch), \(context), width]")
+      ]
     }
     guard Module.inputs.contains(name) else {
       return [
@@ -277,7 +305,7 @@ private struct ModuleVerifier {
       ]
     }
     if case .rows(.i32, _, _, 1) = type { return [] }
-    return [Diagnostic("\(quoted(name)) is \(type), and not i32[T=\(module.tokens), 1]")]
+    return [Diagnostic("\(quoted(name)) is \(type), and not i32[T=\(tokens), 1]")]
   }
 
   private func groupViolations(of node: Node, in graph: Graph) -> [Diagnostic] {

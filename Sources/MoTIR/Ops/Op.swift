@@ -128,6 +128,9 @@ public enum Op: Hashable, Sendable {
   case attention(Attention)
   /// (q, k, v, o, lse, do, documents?, segments?) → dq, dk, dv.
   case attentionGradient(Attention)
+  /// (q, k, v, keys, values, slots, visible) → o, and the caches `keys` and `values` [B, C, …] with the rows of k
+  /// and v in their slots. A query sees the first `visible` slots of its sequence; a slot below 0 is none.
+  case cachedAttention(CachedAttention)
 
   // MARK: Elementwise
 
@@ -212,6 +215,23 @@ extension Op {
       self.causal = causal
       self.hasDocuments = hasDocuments
       self.hasSegments = hasSegments
+    }
+  }
+
+  /// Attention of new rows over what is kept of all rows before them.
+  public struct CachedAttention: Hashable, Sendable {
+    /// Sequences in the batch; rows are sequence-major.
+    public let batch: Int
+    /// Query heads.
+    public let heads: Int
+    /// Key and value heads; query head h reads key head h · keyValueHeads / heads.
+    public let keyValueHeads: Int
+
+    /// Creates an attention.
+    public init(batch: Int, heads: Int, keyValueHeads: Int) {
+      self.batch = batch
+      self.heads = heads
+      self.keyValueHeads = keyValueHeads
     }
   }
 }

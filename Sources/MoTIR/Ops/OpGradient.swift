@@ -23,6 +23,10 @@ extension ReversePass {
     case .embed: try embed(node)
     case .crossEntropy: try crossEntropy(node)
     case .headLoss: try headLoss(node)
+    case .cachedAttention:
+      throw Diagnostic(
+        "attention.cached has no derivative: it is for generation", at: node.location,
+        suggestion: "differentiate a loss that attends by `attention`")
     case .linearInputGradient, .linearWeightGradient, .normGradient, .attentionGradient,
       .embedGradient, .crossEntropyGradient, .headLossGradient:
       throw Diagnostic(

@@ -25,6 +25,7 @@ extension Evaluation {
     case .rotary(let rotary): try [self.rotary(rotary)]
     case .attention(let attention): self.attention(attention)
     case .attentionGradient(let attention): attentionGradient(attention)
+    case .cachedAttention(let attention): try cachedAttention(attention)
     case .unary(let function): [unary(function)]
     case .binary(let function): [binary(function)]
     case .rowSum: [rowSum()]

@@ -66,4 +66,41 @@ extension Evaluation {
     }
     return [.numbers(dq), .numbers(dk), .numbers(dv)]
   }
+
+  /// Row t of k and v goes to slot `slots[t]` of its sequence's caches; then o = softmax(q keysᵀ / √W) values over
+  /// the first `visible[t]` slots, 0 where there are none.
+  func cachedAttention(
+    _ attention: Op.CachedAttention
+  ) throws(Diagnostic) -> [ReferenceValue.Contents] {
+    let (heads, shared) = (attention.heads, attention.keyValueHeads)
+    let (width, stride, capacity) = (width(0) / heads, width(1), shape(3)[1])
+    let (sequence, scale) = (rows(0) / attention.batch, 1 / Double(width).squareRoot())
+    let (slots, visible) = (integers(5), integers(6))
+    var (keys, values, o) = (numbers(3), numbers(4), zeros(0))
+    for (row, slot) in slots.enumerated() where slot >= 0 {
+      guard slot < capacity else { throw error("slot \(slot) is beyond the \(capacity) there are") }
+      let place = (row / sequence * capacity + Int(slot)) * stride
+      keys.replaceSubrange(
+        place..<(place + stride), with: numbers(1)[(row * stride)...].prefix(stride))
+      values.replaceSubrange(
+        place..<(place + stride), with: numbers(2)[(row * stride)...].prefix(stride))
+    }
+    for (row, count) in visible.enumerated() where count > 0 {
+      guard count <= capacity else { throw error("\(count) of \(capacity) slots are visible") }
+      for head in 0..<heads {
+        let start = (row * heads + head) * width
+        let places = (0..<Int(count)).map {
+          (row / sequence * capacity + $0) * stride + head * shared / heads * width
+        }
+        let scores = places.map { dot(numbers(0), start, keys, $0, count: width) * scale }
+        let largest = scores.max() ?? 0
+        let weights = scores.map { Mathematics.exponential($0 - largest) }
+        let total = weights.reduce(0, +)
+        for (weight, place) in zip(weights, places) {
+          addScaled(weight / total, values, place, to: &o, start, count: width)
+        }
+      }
+    }
+    return [.numbers(o), .numbers(keys), .numbers(values)]
+  }
 }

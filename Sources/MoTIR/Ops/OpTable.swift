@@ -86,6 +86,11 @@ extension Op {
       row(
         "attention.gradient", "(q, k, v, o, lse, do, documents?, segments?) → dq, dk, dv",
         "attention's gradients", [.matmul])
+    case .cachedAttention:
+      row(
+        "attention.cached", "(q, k, v, keys, values, slots, visible) → o, keys, values",
+        "k and v go to their slots of the caches; a query sees the first `visible` slots of its sequence",
+        [.matmul])
     case .unary(let function):
       row(function.rawValue, "(x) → y", function.formula, rowwise.union(.elementwise))
     case .binary(let function):
@@ -137,7 +142,8 @@ extension Op {
       .channelAdd(let groups), .columnSum(let groups, _):
       groups
     case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .rotary, .attention,
-      .attentionGradient, .unary, .binary, .rowSum, .sum, .embed, .embedGradient, .crossEntropy,
+      .attentionGradient, .cachedAttention, .unary, .binary, .rowSum, .sum, .embed, .embedGradient,
+      .crossEntropy,
       .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:
       nil
     }

@@ -8,7 +8,8 @@ extension Op {
     case .input, .parameter, .constant: true
     case .route, .sync, .gather, .scatter, .linear, .linearInputGradient, .linearWeightGradient,
       .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary, .attention,
-      .attentionGradient, .unary, .binary, .rowSum, .sum, .embed, .embedGradient, .crossEntropy,
+      .attentionGradient, .cachedAttention, .unary, .binary, .rowSum, .sum, .embed, .embedGradient,
+      .crossEntropy,
       .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:
       false
     }
@@ -42,6 +43,7 @@ extension Op {
     case .rotary(let rotary): return try self.rotary(types, rotary)
     case .attention(let attention): return try self.attention(types, attention)
     case .attentionGradient(let attention): return try attentionGradient(types, attention)
+    case .cachedAttention(let attention): return try cachedAttention(types, attention)
     case .unary: return try unary(types)
     case .binary: return try binary(types)
     case .rowSum: return [try types.single().withWidth(1)]

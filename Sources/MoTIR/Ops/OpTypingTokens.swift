@@ -33,10 +33,36 @@ extension Op {
     return [types[0], types[1], types[2]]
   }
 
+  /// Heads, rows, and two caches of as many sequences; the caches keep their types.
+  func cachedAttention(
+    _ types: OperandTypes, _ attention: CachedAttention
+  ) throws(TypingError) -> [ValueType] {
+    try types.count(7)
+    let (heads, shared) = (attention.heads, attention.keyValueHeads)
+    let width = try attentionRows(types, batch: attention.batch, heads: heads, shared: shared)
+    try types.same(3, 4)
+    guard case .tensor(.f32, let shape) = types[3], shape.count == 3, shape[0] == attention.batch,
+      shape[1] >= 1, shape[2] == width
+    else {
+      throw types.error("the caches are \(types[3]), and not f32[\(attention.batch), C, \(width)]")
+    }
+    for index in 5..<7 { try types.integerRows(index, like: 0) }
+    return [types[0], types[3], types[4]]
+  }
+
   func attentionOperands(
     _ types: OperandTypes, _ attention: Attention, rows: Int
   ) throws(TypingError) {
     try types.count(rows + (attention.hasDocuments ? 1 : 0) + (attention.hasSegments ? 1 : 0))
+    _ = try attentionRows(
+      types, batch: attention.batch, heads: attention.heads, shared: attention.keyValueHeads)
+    for index in rows..<types.types.count { try types.integerRows(index, like: 0) }
+  }
+
+  /// Checks queries, keys and values of `batch` sequences and returns the width of a key.
+  private func attentionRows(
+    _ types: OperandTypes, batch: Int, heads: Int, shared: Int
+  ) throws(TypingError) -> Int {
     for index in 0..<3 {
       guard case .rows(.f32, .sequence, _, _) = types[index] else {
         throw types.error("wants rows in sequence order, and got \(types[index])")
@@ -46,7 +72,6 @@ extension Op {
     let key = try types.floatRows(1, nil)
     try types.same(1, 2)
     try types.sameRows(0, 1)
-    let (heads, shared) = (attention.heads, attention.keyValueHeads)
     guard heads >= 1, shared >= 1, heads.isMultiple(of: shared) else {
       throw types.error("\(heads) heads are no multiple of \(shared) key/value heads")
     }
@@ -55,10 +80,10 @@ extension Op {
       throw types.error(
         "queries \(query) wide in \(heads) heads do not match keys \(key) wide in \(shared) heads")
     }
-    guard case .rows(_, _, let count, _) = types[0], attention.batch >= 1,
-      count.isMultiple(of: attention.batch)
-    else { throw types.error("\(types[0]) does not hold \(attention.batch) sequences") }
-    for index in rows..<types.types.count { try types.integerRows(index, like: 0) }
+    guard case .rows(_, _, let count, _) = types[0], batch >= 1, count.isMultiple(of: batch) else {
+      throw types.error("\(types[0]) does not hold \(batch) sequences")
+    }
+    return key
   }
 
   // MARK: Elementwise

@@ -9,7 +9,8 @@ extension Op {
     case .normGradient(let norm, _): norm.hasGain ? [2] : []
     case .channelMultiply, .channelAdd, .embed, .headLoss, .headLossGradient: [1]
     case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient,
-      .columnSum, .rotary, .attention, .attentionGradient, .unary, .binary, .rowSum, .sum,
+      .columnSum, .rotary, .attention, .attentionGradient, .cachedAttention, .unary, .binary,
+      .rowSum, .sum,
       .embedGradient, .crossEntropy, .crossEntropyGradient, .tokenWeights:
       []
     }

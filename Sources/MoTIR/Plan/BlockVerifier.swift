@@ -161,7 +161,8 @@ extension BlockProgram {
       return .tensor(.f32, [values[index].width / wide, wide])
     case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient,
       .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary, .attention,
-      .attentionGradient, .unary, .binary, .rowSum, .sum, .embedGradient, .crossEntropy,
+      .attentionGradient, .cachedAttention, .unary, .binary, .rowSum, .sum, .embedGradient,
+      .crossEntropy,
       .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:
       return .tensor(.f32, groups + [values[index].width])
     }
@@ -177,7 +178,8 @@ extension Op {
       .gather, .scatter:
       true
     case .input, .parameter, .constant, .route, .sync, .linearWeightGradient, .attention,
-      .attentionGradient, .sum, .embedGradient, .tokenWeights, .headLoss, .headLossGradient:
+      .attentionGradient, .cachedAttention, .sum, .embedGradient, .tokenWeights, .headLoss,
+      .headLossGradient:
       false
     }
   }

@@ -26,7 +26,7 @@ package struct GuardedPlan: Sendable {
     self.edge = edge
     self.page = page
     if !updates { self.plan.removeUpdate() }
-    for region in [Region.arena, .packed, .inputs, .constants] { spread(region) }
+    for region in [Region.arena, .packed, .inputs, .caches, .constants] { spread(region) }
     guard !updates else { return }
     spread(.parameters)
     for parameter in plan.parameters {

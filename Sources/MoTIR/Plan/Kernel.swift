@@ -13,6 +13,12 @@ public enum Kernel: Hashable, Sendable {
   case attention(AttentionShape)
   /// (q, k, v, o, lse, do, dq, dk, dv, documents?, segments?)
   case attentionGradient(AttentionShape)
+  /// (k, v, slots, keys, values): rows to their slots of the caches.
+  case cacheStore(CachedAttentionShape)
+  /// (q, keys, values, visible, o)
+  case cachedAttention(CachedAttentionShape)
+  /// (x, w forward…, y…, plan?): the linear maps of so few rows that reading the weights is all there is to it.
+  case fewRowLinear(LinearShape)
   /// (tokens, dy, dtable)
   case embedGradient(rows: Int, vocabulary: Int, width: Int)
   /// (x, out): the sum of `count` numbers.
@@ -128,6 +134,40 @@ public struct AttentionShape: Hashable, Sendable {
   }
 }
 
+/// The shape of an attention that goes on from caches.
+///
+/// Sequence by sequence and head by head, caches hold keys in tiles of as many slots as a vector has lanes, the
+/// slots of an element side by side, and values slot by slot.
+public struct CachedAttentionShape: Hashable, Sendable {
+  /// Sequences and heads.
+  public let attention: Op.CachedAttention
+  /// New tokens in a sequence.
+  public let sequence: Int
+  /// The width of a head.
+  public let headWidth: Int
+  /// Slots of a sequence.
+  public let capacity: Int
+
+  /// Creates a shape.
+  public init(attention: Op.CachedAttention, sequence: Int, headWidth: Int, capacity: Int) {
+    self.attention = attention
+    self.sequence = sequence
+    self.headWidth = headWidth
+    self.capacity = capacity
+  }
+
+  /// Returns the slots that a cache has room for, in whole vectors.
+  package func slots(_ tile: TileShape) -> Int {
+    (capacity + tile.lanes - 1) / tile.lanes * tile.lanes
+  }
+
+  /// Returns the bytes of a cache of keys or of values: two an element where operands are rounded, else four.
+  package func cacheBytes(tile: TileShape, operands: OperandFormat) -> Int {
+    attention.batch * attention.keyValueHeads * slots(tile) * headWidth
+      * (operands.isRounded ? 2 : 4)
+  }
+}
+
 /// The shape of a head with its loss.
 public struct HeadLossShape: Hashable, Sendable {
   /// T
@@ -168,6 +208,9 @@ extension Kernel {
     case .weightGradient: "weight_gradient"
     case .attention: "attention"
     case .attentionGradient: "attention_gradient"
+    case .cacheStore: "cache_store"
+    case .cachedAttention: "cached_attention"
+    case .fewRowLinear: "few_row_linear"
     case .embedGradient: "embed_gradient"
     case .sum: "sum"
     case .tokenWeights: "token_weights"

@@ -14,6 +14,8 @@ public enum Region: Int, Hashable, Sendable, CaseIterable {
   case secondMoments
   /// What the data path fills in for each batch.
   case inputs
+  /// The keys and values that generation goes on from.
+  case caches
   /// Tables that never change.
   case constants
   /// Each thread's own working memory, one stride after another.

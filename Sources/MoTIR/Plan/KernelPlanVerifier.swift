@@ -8,7 +8,7 @@
 // 4. A call passes what its kernel wants (KernelSignature.swift): as many arguments, numbers and
 //    accesses in place, buffers large enough.
 // 5. Only `update` writes parameters and moments, only it and `pack` write packed forms, nothing
-//    writes tables. `pack` makes every form from its master copy.
+//    writes tables, only `cacheStore` writes caches. `pack` makes every form from its master copy.
 // 6. Matmuls read the packed form of a parameter that they are made for: never another buffer.
 // 7. The rules of EntryVerifier.swift: memory and barriers.
 // 8. The rules of BlockVerifier.swift: block programs.
@@ -36,7 +36,9 @@ private struct KernelPlanVerifier {
     for index in plan.buffers.indices { checkPlace(of: index) }
     // What follows takes buffers at their word.
     guard violations.isEmpty, namesOnlyBuffers() else { return }
-    for region in [Region.parameters, .packed, .inputs, .constants] { checkOverlaps(in: region) }
+    for region in [Region.parameters, .packed, .inputs, .caches, .constants] {
+      checkOverlaps(in: region)
+    }
     for parameter in plan.parameters { check(parameter) }
     var names: Set<String> = []
     for entry in plan.entries {
@@ -65,7 +67,7 @@ private struct KernelPlanVerifier {
       if end > plan.bytes(of: .parameters) {
         violations.append("buffer \(index) ends beyond \(buffer.region)")
       }
-    case .arena, .parameters, .packed, .inputs, .constants: break
+    case .arena, .parameters, .packed, .inputs, .caches, .constants: break
     }
   }
 
@@ -182,6 +184,7 @@ private struct KernelPlanVerifier {
         case .packed: entry.name == "update" || entry.name == "pack"
         // A sync waits for a plan and leaves it as it is.
         case .inputs: call.kernel == .sync
+        case .caches: if case .cacheStore = call.kernel { true } else { false }
         case .constants, .scratch, .control, .timeStamps: false
         }
       return isAllowed ? nil : "it writes to \(region)"
@@ -265,7 +268,9 @@ extension KernelCall {
           return (argument, isForward)
         }
       }
-    case .columnSum, .weightGradient, .attention, .attentionGradient, .embedGradient, .sum,
+    case .fewRowLinear(let shape): return shape.outputs.indices.map { (1 + $0, true) }
+    case .columnSum, .weightGradient, .attention, .attentionGradient, .cacheStore,
+      .cachedAttention, .embedGradient, .sum,
       .tokenWeights, .route, .sync, .blasLinear, .blasInputGradient, .blasWeightGradient, .round,
       .squaredNorm, .clip, .adamW, .adamWPacked, .packForward, .packBackward:
       return []

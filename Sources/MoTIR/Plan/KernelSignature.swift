@@ -50,6 +50,9 @@ extension Kernel {
       return shape.parameters(in: plan, laidOut: laidOut)
     case .attention(let shape): return shape.parameters(gradient: false)
     case .attentionGradient(let shape): return shape.parameters(gradient: true)
+    case .cacheStore(let shape): return shape.storeParameters(in: plan)
+    case .cachedAttention(let shape): return shape.parameters(in: plan)
+    case .fewRowLinear(let shape): return shape.packedParameters(in: plan)
     case .embedGradient(let rows, let vocabulary, let width):
       return [
         .reads("tokens", rows), .reads("dy", rows * width), .writes("dtable", vocabulary * width),
@@ -173,6 +176,15 @@ extension LinearShape {
       + numbered("y", outputs) { .writes($0, rows * $1) } + routing.plan(rows: rows)
   }
 
+  /// (x, w forward…, y…, plan?)
+  fileprivate func packedParameters(in plan: KernelPlan) -> [KernelParameter] {
+    [.reads("x", rows * input)]
+      + numbered("w", outputs) {
+        .buffer($0, .read, bytes: routing.groupCount * plan.panelBytes(wide: $1, deep: input))
+      }
+      + numbered("y", outputs) { .writes($0, rows * $1) } + routing.plan(rows: rows)
+  }
+
   /// (dy1, w1, …, dx, plan?)
   fileprivate var inputGradientParameters: [KernelParameter] {
     let pairs = zip(
@@ -230,6 +242,32 @@ extension AttentionShape {
     if attention.hasDocuments { list.append(.reads("documents", rows)) }
     if attention.hasSegments { list.append(.reads("segments", rows)) }
     return list
+  }
+}
+
+extension CachedAttentionShape {
+  private var rows: Int { attention.batch * sequence }
+
+  private func cache(_ name: String, _ access: Access, in plan: KernelPlan) -> KernelParameter {
+    .buffer(name, access, bytes: cacheBytes(tile: plan.tile, operands: plan.operands))
+  }
+
+  /// (k, v, slots, keys, values)
+  fileprivate func storeParameters(in plan: KernelPlan) -> [KernelParameter] {
+    let words = rows * attention.keyValueHeads * headWidth
+    return [
+      .reads("k", words), .reads("v", words), .reads("slots", rows),
+      cache("keys", .update, in: plan), cache("values", .update, in: plan),
+    ]
+  }
+
+  /// (q, keys, values, visible, o)
+  fileprivate func parameters(in plan: KernelPlan) -> [KernelParameter] {
+    let words = rows * attention.heads * headWidth
+    return [
+      .reads("q", words), cache("keys", .read, in: plan), cache("values", .read, in: plan),
+      .reads("visible", rows), .writes("o", words),
+    ]
   }
 }
 

@@ -22,10 +22,12 @@ extension Kernel {
     case .weightGradient(let shape, let laidOut):
       "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
         + (laidOut.isEmpty ? "" : " laid_out \(laidOut.sorted())")
-    case .blasLinear(let shape), .blasInputGradient(let shape), .blasWeightGradient(let shape):
+    case .fewRowLinear(let shape), .blasLinear(let shape), .blasInputGradient(let shape),
+      .blasWeightGradient(let shape):
       "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
     case .attention(let shape): shape.text(of: .attention(shape.attention))
     case .attentionGradient(let shape): shape.text(of: .attentionGradient(shape.attention))
+    case .cacheStore(let shape), .cachedAttention(let shape): shape.text
     case .embedGradient(let rows, let vocabulary, let width):
       "rows \(rows) vocabulary \(vocabulary) width \(width)"
     case .sum(let count): "count \(count)"
@@ -56,6 +58,13 @@ extension AttentionShape {
       (["sequence \(sequence)", "head_width \(headWidth)"] + syntax.attributes.map(\.text)
       + syntax.labels)
       .joined(separator: " ")
+  }
+}
+
+extension CachedAttentionShape {
+  fileprivate var text: String {
+    (["sequence \(sequence)", "head_width \(headWidth)", "capacity \(capacity)"]
+      + Op.cachedAttention(attention).syntax.attributes.map(\.text)).joined(separator: " ")
   }
 }
 

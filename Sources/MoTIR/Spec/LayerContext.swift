@@ -9,6 +9,8 @@ public struct LayerContext {
   public let batch: Int
   /// Tokens in a sequence.
   public let sequence: Int
+  /// Slots of the caches from which attention goes on; `nil` where sequences are whole.
+  let slots: Int?
   /// The factor of the initial deviation of projections that end in a residual addition.
   let residualScale: Double
 
@@ -24,6 +26,8 @@ public struct LayerContext {
   private var values: [String: ValueID] = [:]
   /// The scopes that are taken, for looking up alone.
   private var scopes: Set<String> = []
+  /// How many attentions have caches of a name, for looking up alone.
+  private var caches: [String: Int] = [:]
 
   /// The place in the spec of what is being built.
   private(set) var location: Location?
@@ -38,10 +42,11 @@ public struct LayerContext {
   /// The repeated layer that is being built: its number once something in it has asked for a name.
   private var repeated: (isOpen: Bool, number: Int?) = (false, nil)
 
-  init(model: Model, batch: Int, sequence: Int) {
+  init(model: Model, batch: Int, sequence: Int, slots: Int? = nil) {
     self.model = model
     self.batch = batch
     self.sequence = sequence
+    self.slots = slots
     self.location = model.location
     self.residualScale = 1 / Double(max(1, model.layers.residuals)).squareRoot()
   }
@@ -143,6 +148,14 @@ public struct LayerContext {
     return value
   }
 
+  /// Returns the name of the caches of an attention of this layer, which is its own.
+  mutating func cacheName() -> String {
+    let name = Module.cachePrefix + (path.isEmpty ? ["attention"] : path).joined(separator: ".")
+    caches[name, default: 0] += 1
+    let number = caches[name] ?? 1
+    return number == 1 ? name : "\(name)_\(number)"
+  }
+
   /// Returns the parameter `name` of this layer, which is declared by its first use.
   ///
   /// - Parameters:
@@ -201,11 +214,18 @@ public struct LayerContext {
   mutating func add(
     _ op: Op, _ operands: [ValueID], type: ValueType? = nil
   ) throws(Diagnostic) -> ValueID {
+    try addAll(op, operands, type: type)[0]
+  }
+
+  /// Appends an operation and returns its results.
+  mutating func addAll(
+    _ op: Op, _ operands: [ValueID], type: ValueType? = nil
+  ) throws(Diagnostic) -> [ValueID] {
     do throws(TypingError) {
-      let value = try graph.add(op, operands, type: type, at: location)
-      let size = graph.type(of: value).elementCount
+      let values = try graph.append(op, operands, type: type, at: location)
+      let size = values.map { graph.type(of: $0).elementCount }.max() ?? 0
       guard size <= IRLimits.elements else { throw TypingError.tooLarge(op, size) }
-      return value
+      return values
     } catch {
       throw Diagnostic(error.description, at: location)
     }

@@ -118,6 +118,12 @@ extension LayerContext {
     _ q: Rows, _ k: Rows, _ v: Rows, heads: Int, keyValueHeads: Int? = nil, causal: Bool = true,
     documents: Bool = false
   ) throws(Diagnostic) -> Rows {
+    if let slots {
+      guard causal else { throw .needsWholeSequence(at: location) }
+      let attention = Op.CachedAttention(
+        batch: batch, heads: heads, keyValueHeads: keyValueHeads ?? heads)
+      return try attend(attention, q, k, v, slots: slots)
+    }
     let hasSegments = model.modalities.contains { $0.attends == .withinSpan }
     var operands = [q.value, k.value, v.value]
     if documents { operands.append(try input("documents")) }
@@ -126,5 +132,20 @@ extension LayerContext {
       batch: batch, heads: heads, keyValueHeads: keyValueHeads ?? heads, causal: causal,
       hasDocuments: documents, hasSegments: hasSegments)
     return try addRows(.attention(attention), operands)
+  }
+
+  /// Returns what each query finds in the caches, once `k` and `v` are in them. There is one document: the sequence.
+  private mutating func attend(
+    _ attention: Op.CachedAttention, _ q: Rows, _ k: Rows, _ v: Rows, slots: Int
+  ) throws(Diagnostic) -> Rows {
+    let name = cacheName()
+    let names = ["\(name).keys", "\(name).values"]
+    let type = ValueType.tensor(.f32, [batch, slots, k.width])
+    let caches = try names.map { name throws(Diagnostic) in try add(.input(name), [], type: type) }
+    let places = [try input("slots"), try input("visible")]
+    let results = try addAll(
+      .cachedAttention(attention), [q.value, k.value, v.value] + caches + places)
+    for (name, value) in zip(names, results.dropFirst()) { graph.output(value, as: name) }
+    return rows(of: results[0])
   }
 }

@@ -25,6 +25,8 @@ public struct Model: Sendable {
   public let batch: Int
   /// Tokens in a sequence, unless asked otherwise.
   public let sequence: Int
+  /// Tokens of a sequence that are kept for generation, unless asked otherwise; `nil` for the training sequence.
+  public let context: Int?
   /// Which parameters are untied.
   public let untied: Untying
   /// The layers.
@@ -40,12 +42,15 @@ public struct Model: Sendable {
   ///   - width: the elements of a row between layers.
   ///   - batch: sequences in a batch, unless asked otherwise.
   ///   - sequence: tokens in a sequence, unless asked otherwise.
+  ///   - context: tokens of a sequence that are kept for generation, unless asked otherwise; as many as
+  ///     `sequence` by default.
   ///   - untied: which parameters have a tensor for each modality.
   ///   - layers: the layers from `Embedding` to `Head`.
   ///   - objectives: what is trained.
   public init(
     _ name: String, modalities: [Modality], width: Int, batch: Int = 1, sequence: Int = 128,
-    untied: Untying = .all, file: String = #filePath, line: Int = #line, column: Int = #column,
+    context: Int? = nil, untied: Untying = .all, file: String = #filePath, line: Int = #line,
+    column: Int = #column,
     @LayerBuilder layers: () -> [PlacedLayer],
     @ObjectiveBuilder objectives: () -> [PlacedObjective]
   ) {
@@ -54,6 +59,7 @@ public struct Model: Sendable {
     self.width = width
     self.batch = batch
     self.sequence = sequence
+    self.context = context
     self.untied = untied
     self.layers = layers()
     self.objectives = objectives()

@@ -1,15 +1,30 @@
 // From a model to graphs. T tokens of a batch, D width, V vocabulary.
 
 extension Model {
-  /// Returns the model at concrete sizes, with the functions `loss` and `logits`.
+  /// Tokens of a sequence that generation keeps keys and values of.
+  public enum Context: Hashable, Sendable {
+    /// There is no generation: neither `prefill` nor `decode`.
+    case none
+    /// As many as the model says.
+    case ofModel
+    /// So many.
+    case slots(Int)
+  }
+
+  /// Returns the model at concrete sizes, with the functions `loss` and `logits`, and `prefill` and `decode` if it is
+  /// to generate.
   ///
   /// - Parameters:
   ///   - batch: sequences in a batch; the model's own number by default.
-  ///   - sequence: tokens in a sequence; the model's own number by default.
+  ///   - sequence: tokens in a sequence, and in a chunk of `prefill`; the model's own number by default.
+  ///   - context: the slots of the caches.
   /// - Throws: `Diagnostics` with everything that is wrong with the model.
-  public func module(batch: Int? = nil, sequence: Int? = nil) throws(Diagnostics) -> Module {
+  public func module(
+    batch: Int? = nil, sequence: Int? = nil, context: Context = .none
+  ) throws(Diagnostics) -> Module {
     let (batch, sequence) = (batch ?? self.batch, sequence ?? self.sequence)
-    var errors = problems(batch: batch, sequence: sequence)
+    let slots = slots(context)
+    var errors = problems(batch: batch, sequence: sequence, context: slots)
     // Without modalities or tokens nothing can be built; anything else may have more to tell.
     guard Self.sizesAreSound(batch, sequence), !modalities.isEmpty,
       modalities.count <= Limits.modalities,
@@ -23,10 +38,35 @@ extension Model {
     context = LayerContext(model: self, batch: batch, sequence: sequence)
     let logits = function("logits", in: &context) { $1.graph.output($0.value, as: "logits") }
     guard context.diagnostics.isEmpty else { throw Diagnostics(context.diagnostics) }
+    var functions = [loss, logits]
+    if let slots { functions += try generation(batch: batch, chunk: sequence, slots: slots) }
     return Module(
-      name: name, batch: batch, sequence: sequence, modalities: modalities.map(\.declaration),
-      parameters: parameters, objectives: objectives.map(\.objective.declaration),
-      functions: [loss, logits])
+      name: name, batch: batch, sequence: sequence, context: slots,
+      modalities: modalities.map(\.declaration), parameters: parameters,
+      objectives: objectives.map(\.objective.declaration),
+      functions: functions)
+  }
+
+  /// Returns how many slots `context` asks for; `nil` for no generation.
+  private func slots(_ context: Context) -> Int? {
+    switch context {
+    case .none: nil
+    case .ofModel: self.context ?? self.sequence
+    case .slots(let count): count
+    }
+  }
+
+  /// Returns `prefill`, which keeps the keys and values of a chunk of tokens a sequence, and `decode`, which keeps
+  /// those of one token and says what may follow it.
+  private func generation(
+    batch: Int, chunk: Int, slots: Int
+  ) throws(Diagnostics) -> [Function] {
+    var context = LayerContext(model: self, batch: batch, sequence: chunk, slots: slots)
+    let prefill = function("prefill", in: &context) { _, _ in }
+    guard context.diagnostics.isEmpty else { throw Diagnostics(context.diagnostics) }
+    context = LayerContext(model: self, batch: batch, sequence: 1, slots: slots)
+    let decode = function("decode", in: &context) { $1.graph.output($0.value, as: "logits") }
+    return [prefill, decode]
   }
 
   /// Returns the function `name`: all layers, and what `end` makes of the logits.

@@ -18,8 +18,9 @@ enum Limits {
 
 extension Model {
   /// Returns everything that is wrong with the model apart from its layers' sizes.
-  func problems(batch: Int, sequence: Int) -> [Diagnostic] {
-    sizeProblems(batch, sequence) + modalityProblems() + markerProblems() + untyingProblems()
+  func problems(batch: Int, sequence: Int, context: Int?) -> [Diagnostic] {
+    sizeProblems(batch, sequence) + contextProblems(batch, context) + modalityProblems()
+      + markerProblems() + untyingProblems()
       + layerProblems() + objectiveProblems()
   }
 
@@ -53,6 +54,13 @@ extension Model {
         .outside("batch times sequence", batch * sequence, 1...Limits.tokens, at: location))
     }
     return errors
+  }
+
+  /// What is wrong with the slots of caches; the batch is checked elsewhere.
+  private func contextProblems(_ batch: Int, _ context: Int?) -> [Diagnostic] {
+    guard let context, (1...Limits.tokens).contains(batch) else { return [] }
+    let range = 1...min(Limits.sequence, Limits.tokens / batch)
+    return range.contains(context) ? [] : [.outside("context", context, range, at: location)]
   }
 
   /// What is wrong with names and vocabularies of modalities.

@@ -100,10 +100,12 @@ package enum SpecAnswer: Hashable, Sendable {
 /// Writes `model` at concrete sizes, or what is wrong with it, to the file descriptor `descriptor`.
 ///
 /// `motc` calls it behind a spec; a spec has no need to.
-public func emitModel(_ model: Model, batch: Int?, sequence: Int?, descriptor: Int32) {
+public func emitModel(
+  _ model: Model, batch: Int?, sequence: Int?, context: Model.Context, descriptor: Int32
+) {
   let answer: SpecAnswer
   do {
-    answer = .module(try model.module(batch: batch, sequence: sequence).text)
+    answer = .module(try model.module(batch: batch, sequence: sequence, context: context).text)
   } catch {
     answer = .errors(error.all)
   }

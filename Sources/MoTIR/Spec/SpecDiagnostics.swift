@@ -76,6 +76,13 @@ extension Diagnostic {
   }
 
   /// A negative or infinite epsilon.
+  /// Generation by an attention that sees what is not there yet.
+  static func needsWholeSequence(at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "an attention that is not causal sees tokens that are not there yet, and cannot generate",
+      at: place, suggestion: "make it causal, or leave --context out")
+  }
+
   static func badEpsilon(_ epsilon: Double, at place: Location?) -> Diagnostic {
     Diagnostic("a norm's epsilon must be 0 or above, and is \(epsilon)", at: place)
   }

@@ -24,13 +24,16 @@ extension Parser {
       let batch = try integer("the number of sequences", in: 1...IRLimits.tokens)
       try expect("sequence")
       let sequence = try integer("the tokens of a sequence", in: 1...IRLimits.tokens / batch)
+      let lengths = 1...IRLimits.tokens / batch
+      let context = try take("context") ? try integer("the slots of a cache", in: lengths) : nil
       try expect("{")
       while !isNext("}"), token.kind != .end, !gaveUp { declaration() }
       try expect("}")
       guard token.kind == .end else { throw expected("the end of the text") }
       return Module(
-        name: name, batch: batch, sequence: sequence, modalities: header.modalities,
-        parameters: header.parameters, objectives: header.objectives, functions: header.functions)
+        name: name, batch: batch, sequence: sequence, context: context,
+        modalities: header.modalities, parameters: header.parameters,
+        objectives: header.objectives, functions: header.functions)
     } catch {
       // What follows an error that was recovered from says nothing new.
       if diagnostics.isEmpty { report(error) }

@@ -56,7 +56,7 @@ extension Op {
     case .route, .sync, .gather, .scatter: .routing
     case .linear, .linearInputGradient, .linearWeightGradient: .linear
     case .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum: .channels
-    case .rotary, .attention, .attentionGradient: .attention
+    case .rotary, .attention, .attentionGradient, .cachedAttention: .attention
     case .unary, .binary, .rowSum, .sum: .elementwise
     case .embed, .embedGradient, .crossEntropy, .crossEntropyGradient, .tokenWeights, .headLoss,
       .headLossGradient:

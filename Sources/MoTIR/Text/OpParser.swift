@@ -63,6 +63,11 @@ extension Parser {
     case .attention: return .attention(try attention(has("documents"), has("segments")))
     case .attentionGradient:
       return .attentionGradient(try attention(has("documents"), has("segments")))
+    case .cachedAttention:
+      return .cachedAttention(
+        Op.CachedAttention(
+          batch: try attribute("batch"), heads: try attribute("heads"),
+          keyValueHeads: try attribute("key_value_heads")))
     case .embedGradient: return .embedGradient(vocabulary: try attribute("vocabulary"))
     case .tokenWeights:
       try expect("ranges")

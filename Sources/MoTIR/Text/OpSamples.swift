@@ -26,6 +26,7 @@ extension Op {
     return [
       .rotary(Rotary(heads: 8, inverse: true)), .attention(attention),
       .attentionGradient(attention),
+      .cachedAttention(CachedAttention(batch: 4, heads: 8, keyValueHeads: 2)),
     ]
   }()
 

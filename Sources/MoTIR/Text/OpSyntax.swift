@@ -89,6 +89,13 @@ extension Op {
           .word("layout", rotary.layout.rawValue),
         ] + (rotary.inverse ? [.flag("inverse")] : []))
     case .attention(let attention), .attentionGradient(let attention): attention.syntax
+    case .cachedAttention(let attention):
+      OpSyntax(
+        labels: ["keys", "values", "slots", "visible"],
+        attributes: [
+          .integer("batch", attention.batch), .integer("heads", attention.heads),
+          .integer("key_value_heads", attention.keyValueHeads),
+        ])
     case .embedGradient(let vocabulary):
       OpSyntax(attributes: [.integer("vocabulary", vocabulary)])
     case .tokenWeights(let ranges): OpSyntax(attributes: [.ranges(ranges)])

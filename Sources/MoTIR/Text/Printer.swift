@@ -14,7 +14,8 @@ extension Module {
 
   /// Returns the module as IR text, with or without the places in the user's file.
   package func text(locations: Bool) -> String {
-    var text = "module \(symbol(name)) batch \(batch) sequence \(sequence) {\n"
+    let slots = context.map { " context \($0)" } ?? ""
+    var text = "module \(symbol(name)) batch \(batch) sequence \(sequence)\(slots) {\n"
     for modality in modalities { text += "  \(modality.text)\n" }
     for parameter in parameters { text += "  \(parameter.text)\n" }
     for objective in objectives { text += "  \(objective.text)\n" }

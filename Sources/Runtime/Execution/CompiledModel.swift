@@ -184,7 +184,16 @@ public final class CompiledModel {
   ///
   /// - Requires: the rows were checked; `rows` holds every input that the plan names.
   package func setInputs(_ rows: [String: [Int32]], plan routing: RoutingPlan) {
-    for input in inputSources {
+    set(inputSources, to: rows, routing)
+  }
+
+  /// Fills the inputs of entry `name` alone, as above.
+  package func setInputs(_ rows: [String: [Int32]], plan routing: RoutingPlan, of name: String) {
+    set(plan.entry(name)?.inputs ?? [], to: rows, routing)
+  }
+
+  private func set(_ inputs: [Binding], to rows: [String: [Int32]], _ routing: RoutingPlan) {
+    for input in inputs {
       let target = memory(input.buffer).bindMemory(to: Int32.self)
       if case .plan(let tokens, let segments) = input.type {
         let layout = PlanLayout(tokens: tokens, segments: segments)

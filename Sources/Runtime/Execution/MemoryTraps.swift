@@ -22,8 +22,8 @@ package struct MemoryTraps: Sendable {
       case .control: true
       // The norm walks all gradients as one array, with what lies between them.
       case .gradients: plan.entry("update") != nil
-      case .arena, .parameters, .packed, .firstMoments, .secondMoments, .inputs, .constants,
-        .scratch, .timeStamps:
+      case .arena, .parameters, .packed, .firstMoments, .secondMoments, .inputs, .caches,
+        .constants, .scratch, .timeStamps:
         false
       }
     let guards = guards[region] ?? []

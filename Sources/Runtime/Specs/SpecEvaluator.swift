@@ -40,13 +40,8 @@ package struct SpecEvaluator: Sendable {
 
   /// Returns the model that the spec at `path` declares, at concrete sizes.
   ///
-  /// - Parameters:
-  ///   - batch: sequences in a batch; the spec's number by default.
-  ///   - sequence: tokens in a sequence; the spec's number by default.
   /// - Throws: `Diagnostics` with places in the spec.
-  package func evaluate(
-    path: String, batch: Int?, sequence: Int?
-  ) throws(Diagnostics) -> Module {
+  package func evaluate(path: String, sizes: SpecSizes) throws(Diagnostics) -> Module {
     let source: SpecSource
     let toolchain: SpecToolchain
     do throws(Diagnostic) {
@@ -55,7 +50,7 @@ package struct SpecEvaluator: Sendable {
     } catch {
       throw Diagnostics([error])
     }
-    let program = source.wrapped(batch: batch, sequence: sequence)
+    let program = source.wrapped(sizes)
     let key = toolchain.identity.map { Digest(fields: [Array($0.utf8), Array(program.utf8)]) }
     let module: Module
     if let kept = kept(key, source) {
@@ -63,7 +58,7 @@ package struct SpecEvaluator: Sendable {
     } else {
       module = try run(program, of: source, toolchain, key)
     }
-    try module.requireSizes(batch: batch, sequence: sequence, path: path)
+    try module.requireSizes(sizes, path: path)
     return module
   }
 
@@ -144,16 +139,11 @@ package struct SpecEvaluator: Sendable {
 
 /// Returns the model in the file at `path`: IR text (`.motir`), which is read, or a spec, which is run.
 ///
-/// - Parameters:
-///   - batch: sequences in a batch; the file's number by default.
-///   - sequence: tokens in a sequence; the file's number by default.
-///   - evaluator: what runs specs.
+/// - Parameter evaluator: what runs specs.
 package func loadModule(
-  path: String, batch: Int? = nil, sequence: Int? = nil, evaluator: SpecEvaluator = SpecEvaluator()
+  path: String, sizes: SpecSizes = SpecSizes(), evaluator: SpecEvaluator = SpecEvaluator()
 ) throws(Diagnostics) -> Module {
-  guard path.hasSuffix(".motir") else {
-    return try evaluator.evaluate(path: path, batch: batch, sequence: sequence)
-  }
+  guard path.hasSuffix(".motir") else { return try evaluator.evaluate(path: path, sizes: sizes) }
   let text: String
   do throws(Diagnostic) {
     text = try SpecFile.read(path, limit: IRLimits.textBytes)
@@ -161,22 +151,49 @@ package func loadModule(
     throw Diagnostics([error])
   }
   let module = try Module.parse(text, file: path)
-  try module.requireSizes(batch: batch, sequence: sequence, path: path)
+  try module.requireSizes(sizes, path: path)
   return module
 }
 
 extension Module {
   /// Checks that the module has the sizes that were asked for.
-  fileprivate func requireSizes(
-    batch wantedBatch: Int?, sequence wantedSequence: Int?, path: String
-  ) throws(Diagnostics) {
-    guard wantedBatch ?? batch == batch, wantedSequence ?? sequence == sequence else {
+  fileprivate func requireSizes(_ sizes: SpecSizes, path: String) throws(Diagnostics) {
+    let (batch, sequence) = (sizes.batch ?? batch, sizes.sequence ?? sequence)
+    guard batch == self.batch, sequence == self.sequence else {
       throw Diagnostics([
         Diagnostic(
-          "'\(SpecFile.shown(path))' holds the model at batch \(batch) and sequence \(sequence), not at"
-            + " batch \(wantedBatch ?? batch) and sequence \(wantedSequence ?? sequence)",
+          "'\(SpecFile.shown(path))' holds the model at batch \(self.batch) and sequence \(self.sequence), not"
+            + " at batch \(batch) and sequence \(sequence)",
           suggestion: "IR text has fixed sizes: leave --batch and --sequence out, or give the spec")
       ])
     }
+    switch (sizes.context, context) {
+    case (.none, _), (.ofModel, _?): return
+    case (.slots(let wanted), let held?) where wanted == held: return
+    case (_, let held):
+      let found = held.map { "a context of \($0) tokens" } ?? "no context, and no @decode"
+      throw Diagnostics([
+        Diagnostic(
+          "'\(SpecFile.shown(path))' holds the model with \(found)",
+          suggestion: "IR text has fixed sizes: leave --context out, or give the spec")
+      ])
+    }
+  }
+}
+
+/// At which sizes a model is wanted; its own where nothing is said.
+package struct SpecSizes: Hashable, Sendable {
+  /// Sequences in a batch.
+  package var batch: Int?
+  /// Tokens in a sequence.
+  package var sequence: Int?
+  /// Slots of the caches for generation.
+  package var context: Model.Context
+
+  /// Creates sizes.
+  package init(batch: Int? = nil, sequence: Int? = nil, context: Model.Context = .none) {
+    self.batch = batch
+    self.sequence = sequence
+    self.context = context
   }
 }

@@ -19,14 +19,14 @@ struct SpecSource {
   }
 
   /// Returns the program that hands back the spec's model on descriptor 3.
-  func wrapped(batch: Int?, sequence: Int?) -> String {
+  func wrapped(_ sizes: SpecSizes) -> String {
     """
     #sourceLocation(file: "\(name)", line: 1)
     \(text)
     #sourceLocation()
     MoTIR.emitModel(
-      model, batch: \(batch.map(String.init) ?? "nil"),
-      sequence: \(sequence.map(String.init) ?? "nil"), descriptor: 3)
+      model, batch: \(sizes.batch.map(String.init) ?? "nil"),
+      sequence: \(sizes.sequence.map(String.init) ?? "nil"), context: .\(sizes.context), descriptor: 3)
 
     """
   }

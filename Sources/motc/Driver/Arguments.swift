@@ -16,11 +16,17 @@ struct ModelArguments: ParsableArguments {
   @Option(help: "Tokens in a sequence, in place of the spec's number.")
   var sequence: Int?
 
+  @Option(
+    help: "Tokens of a sequence that @prefill and @decode keep, in place of the spec's number.")
+  var context: Int?
+
   @Flag(help: "Run the spec even if its model is kept, as for one that asks for the time.")
   var fresh = false
 
   func validate() throws {
-    for (name, value) in [("--batch", batch), ("--sequence", sequence)] {
+    for (name, value) in [
+      ("--batch", batch), ("--sequence", sequence), ("--context", context),
+    ] {
       guard let value, value < 1 else { continue }
       throw ValidationError("\(name) is at least 1, not \(value)")
     }
@@ -32,8 +38,10 @@ struct ModelArguments: ParsableArguments {
   ///   - other: a file in place of the argument's.
   ///   - batch: sequences in a batch where neither option nor IR text says.
   ///   - sequence: tokens in a sequence, likewise.
+  ///   - context: what is kept for generation, likewise.
   func load(
-    _ clock: StageClock, other: String? = nil, batch: Int? = nil, sequence: Int? = nil
+    _ clock: StageClock, other: String? = nil, batch: Int? = nil, sequence: Int? = nil,
+    context: Model.Context = .none
   ) throws -> Module {
     let spec = other ?? spec
     let isText = spec.hasSuffix(".motir")
@@ -41,9 +49,12 @@ struct ModelArguments: ParsableArguments {
       do { _ = try SpecToolchain.found() } catch { throw CannotRun(error) }
     }
     return try clock.measure(isText ? "parse" : "evaluate") {
-      try loadModule(
-        path: spec, batch: self.batch ?? (isText ? nil : batch),
+      let sizes = SpecSizes(
+        batch: self.batch ?? (isText ? nil : batch),
         sequence: self.sequence ?? (isText ? nil : sequence),
+        context: self.context.map(Model.Context.slots) ?? context)
+      return try loadModule(
+        path: spec, sizes: sizes,
         evaluator: SpecEvaluator(cache: objectCache, isFresh: fresh))
     }
   }

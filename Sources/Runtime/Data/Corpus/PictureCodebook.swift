@@ -93,6 +93,8 @@ package struct PictureCodebook: Hashable, Sendable {
   // MARK: Files
 
   private static let tensorName = "patches"
+  /// What the file is called in a folder of shards, and in that of a run.
+  package static let fileName = "pictures.safetensors"
 
   /// Writes the codebook to the file at `path`: `patches` f32 [K, patch, patch, 3], and `side` as text.
   ///

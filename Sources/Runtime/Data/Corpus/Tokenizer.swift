@@ -90,6 +90,18 @@ package struct Tokenizer: Sendable {
     return pictures.picture(of: tokens.filter(range.contains).map { $0 - range.lowerBound })
   }
 
+  /// Returns the ids of `modality` that stand for something: bytes of text, codes of a codebook.
+  package func codes(of modality: ModalityDeclaration) -> Range<Int> {
+    let count =
+      switch Kind(rawValue: modality.name) {
+      case .text: 256
+      case .image: pictures?.count
+      case .speech, nil: nil as Int?
+      }
+    let range = modality.vocabulary
+    return range.lowerBound..<min(range.upperBound, range.lowerBound + (count ?? range.count))
+  }
+
   /// Returns the modality for `kind`, which must have at least `codes` ids.
   private func modality(_ kind: Kind, codes: Int) throws(Diagnostic) -> ModalityDeclaration {
     guard let modality = modality(kind) else {

@@ -53,7 +53,7 @@ package struct ShardWriter {
         suggestion: "choose --validation 0, or take more documents")
     }
     let codebook = try pictures.map { pictures in
-      let file = "pictures.safetensors"
+      let file = PictureCodebook.fileName
       try pictures.write(to: "\(folder)/\(file)")
       return ShardManifest.Codebook(file: file, sha256: try digest(file))
     }

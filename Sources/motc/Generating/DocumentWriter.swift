@@ -1,0 +1,124 @@
+import Foundation
+import MoTIR
+import Runtime
+
+/// Writes a document as it comes: text to stdout, pictures to files.
+struct DocumentWriter {
+  private let module: Module
+  private let tokenizer: Tokenizer
+  private let output: String
+  private let stop: [UInt8]?
+  private var grammar: DocumentGrammar
+  private var text = TextStream()
+  /// The last bytes of text, as many as the text has that ends the document.
+  private var tail: [UInt8] = []
+  private var span: [Int] = []
+  private var spans = 0
+  private var isAtLineStart = true
+
+  /// Creates a writer.
+  ///
+  /// - Parameters:
+  ///   - output: the file for the first picture.
+  ///   - stop: the text behind which the document ends.
+  init(_ module: Module, _ tokenizer: Tokenizer, output: String, stop: String?) {
+    self.module = module
+    self.tokenizer = tokenizer
+    self.output = output
+    self.stop = stop.map { Array($0.utf8) }
+    grammar = DocumentGrammar(module, tokenizer)
+  }
+
+  /// Writes what `generator` makes of `prompt`, and says on stderr how long it took.
+  ///
+  /// - Throws: `Diagnostic` if the model cannot go on, `CannotRun` if something cannot be written.
+  mutating func write(from generator: Generator, _ prompt: [Int], limit: Int) throws {
+    for token in prompt { grammar.accept(token) }
+    let opened = grammar.span != nil
+    let began = ContinuousClock.now
+    var count = 0
+    var failure: (any Error)?
+    try generator.run([prompt], limit: limit) { _, token in
+      count += 1
+      do {
+        let isDone = try take(token)
+        // What was asked for is one span.
+        return !isDone && !(opened && grammar.span == nil)
+      } catch {
+        failure = error
+        return false
+      }
+    }
+    if let failure { throw failure }
+    try finish()
+    let seconds = (ContinuousClock.now - began).seconds
+    say(
+      "\(prompt.count) tokens read, \(count) written in \(fixed(seconds, 2)) s, "
+        + "\(fixed(Double(count) / seconds, 0)) tokens/s")
+  }
+
+  /// Takes a token; returns whether the document ends with it.
+  private mutating func take(_ token: Int) throws -> Bool {
+    let before = grammar.span
+    grammar.accept(token)
+    if let before {
+      let codes = tokenizer.codes(of: module.modalities[before.modality])
+      if codes.contains(token) { span.append(token) }
+      if grammar.span == nil { try endSpan(of: module.modalities[before.modality]) }
+      return false
+    }
+    let bytes = tokenizer.modality(.text).map { tokenizer.codes(of: $0) } ?? 0..<0
+    guard bytes.contains(token), let byte = UInt8(exactly: token - bytes.lowerBound) else {
+      return false
+    }
+    try show(text.append(byte))
+    guard let stop else { return false }
+    tail = (tail + [byte]).suffix(stop.count)
+    return tail == stop
+  }
+
+  /// Writes what is still open.
+  private mutating func finish() throws {
+    try show(text.flush())
+    if !isAtLineStart { try show("\n") }
+    if let open = grammar.span, !span.isEmpty {
+      report([
+        Diagnostic(
+          "the tokens ended inside a span of modality '\(module.modalities[open.modality].name)'",
+          severity: .warning)
+      ])
+      try endSpan(of: module.modalities[open.modality])
+    }
+  }
+
+  private mutating func show(_ piece: String) throws {
+    guard let last = piece.last else { return }
+    try Output(nil).write(piece)
+    isAtLineStart = last.isNewline
+  }
+
+  /// Writes the span of `modality` to a file.
+  private mutating func endSpan(of modality: ModalityDeclaration) throws {
+    defer { span = [] }
+    guard modality.name == Tokenizer.Kind.image.rawValue, tokenizer.pictures != nil else {
+      return try show("[\(modality.name): \(span.count) tokens]")
+    }
+    spans += 1
+    let path = spans == 1 ? output : output.numbered(spans)
+    let png = try CannotRun.unless { try tokenizer.picture(span).png() }
+    try Output(path).write(png)
+    say("picture → \(path)")
+  }
+}
+
+extension String {
+  /// Returns the path with `-NUMBER` before its ending.
+  fileprivate func numbered(_ number: Int) -> String {
+    let name = nameOfPath
+    guard let dot = name.lastIndex(of: "."), dot > name.startIndex else {
+      return "\(self)-\(number)"
+    }
+    let ending = name[dot...]
+    return "\(dropLast(ending.count))-\(number)\(ending)"
+  }
+}

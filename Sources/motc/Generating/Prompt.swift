@@ -1,0 +1,53 @@
+import MoTIR
+import Runtime
+
+/// What a document begins with, as tokens.
+struct Prompt {
+  /// The tokens.
+  let tokens: [Int]
+
+  /// Creates the prompt that `options` ask for.
+  ///
+  /// - Throws: `Diagnostic` if the model cannot take it.
+  init(_ options: Generate, _ module: Module, _ tokenizer: Tokenizer) throws {
+    var tokens: [Int] = []
+    if let path = options.picture {
+      guard tokenizer.pictures != nil else { throw Self.noCodebook }
+      tokens += try tokenizer.tokens(picture: CorpusFolder.picture(at: path))
+    }
+    if !options.prompt.isEmpty { tokens += try tokenizer.tokens(text: options.prompt) }
+    if let name = options.begin {
+      let modality = try Self.modality(name, module)
+      if modality.name == Tokenizer.Kind.image.rawValue, tokenizer.pictures == nil {
+        throw Self.noCodebook
+      }
+      // Captions are lines.
+      if !options.prompt.isEmpty, !options.prompt.hasSuffix("\n") {
+        tokens += try tokenizer.tokens(text: "\n")
+      }
+      if let marker = modality.begin { tokens.append(marker) }
+    }
+    self.tokens = tokens
+  }
+
+  private static var noCodebook: Diagnostic {
+    Diagnostic(
+      "there is no codebook of pictures beside the weights",
+      suggestion: "name the folder of shards that the model was trained on with --data")
+  }
+
+  /// Returns the modality called `name`, in which a span can be opened.
+  private static func modality(_ name: String, _ module: Module) throws -> ModalityDeclaration {
+    guard let modality = module.modalities.first(where: { $0.name == name }) else {
+      let known = module.modalities.map(\.name)
+      throw Diagnostic(
+        "the model has no modality '\(name)'", suggestion: "it has \(known.joined(separator: ", "))"
+      )
+    }
+    guard !modality.attendsWithinSpan else {
+      throw Diagnostic(
+        "tokens of modality '\(name)' see those behind them, and cannot come one by one")
+    }
+    return modality
+  }
+}
