@@ -7,12 +7,13 @@ import Runtime
 /// `motc bench`: throughput, case against case in one run.
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measures tokens a second of training and of the forward pass.",
+    abstract: "Measures tokens a second of training, of the forward pass and of decoding.",
     discussion: """
       All that is compared takes turns, so that what else the machine does meets all of it; medians are \
       printed. Shares are of what loops reach that are measured in the same run: multiply-adds on \
       registers (of tiles, too, where bf16 has a matrix unit), and a stream that reads four arrays and \
-      writes three in place, as the optimizer does. Tokens are random, in one span of each modality.
+      writes three in place, as the optimizer does. Tokens are random, in one span of each modality. Decoding is one \
+      token a sequence behind --context others; its share is of a stream that only reads.
 
       Examples:
         motc bench examples/benchmark.swift-spec
@@ -20,6 +21,7 @@ struct Bench: ParsableCommand {
         motc bench examples/benchmark-small.swift-spec --ablate --svg pictures
         motc bench examples/benchmark.swift-spec --mix even --mix 95,5 --mix random
         motc bench examples/benchmark-dense.swift-spec --against examples/benchmark-8.swift-spec
+        motc bench examples/benchmark-decode.swift-spec --tasks decode --precision bf16 --compare fused
       """)
 
   @OptionGroup var model: ModelArguments
@@ -44,7 +46,7 @@ struct Bench: ParsableCommand {
   @Option(help: ArgumentHelp("Compare with this model of the same batch.", valueName: "spec"))
   var against: String?
 
-  @Option(help: ArgumentHelp("What to measure: train, forward.", valueName: "tasks"))
+  @Option(help: ArgumentHelp("What to measure: train, forward; or decode.", valueName: "tasks"))
   var tasks = "train,forward"
 
   @Option(name: .customLong("repeat"), help: "Measurements of each case.")
@@ -72,7 +74,11 @@ struct Bench: ParsableCommand {
     else { throw ValidationError("--compare takes fused and unfused, not '\(modeNames)'") }
     let tasks = names(in: tasks)
     guard !tasks.isEmpty, tasks.allSatisfy({ BenchTask(rawValue: $0) != nil }) else {
-      throw ValidationError("--tasks takes train and forward, not '\(self.tasks)'")
+      throw ValidationError("--tasks takes train and forward, or decode, not '\(self.tasks)'")
+    }
+    // A model that decodes is compiled for it.
+    guard tasks.count == 1 || !tasks.contains(BenchTask.decode.rawValue) else {
+      throw ValidationError("--tasks decode stands alone")
     }
     guard !ablate || (compare == nil && against == nil && mix.count < 2) else {
       throw ValidationError("--ablate takes no --compare, no --against and one --mix at most")
@@ -103,8 +109,8 @@ struct Bench: ParsableCommand {
     let plots = try svg.map { try BenchPlots(folder: $0) }
     let clock = StageClock()
     let mixes = try mixes()
-    let modules = try modules(clock)
     let wanted = BenchTask.allCases.filter { names(in: tasks).contains($0.rawValue) }
+    let modules = try modules(clock, context: wanted.contains(.decode) ? .ofModel : .none)
     let pool = execution.makePool()
     let maker = BenchMaker(
       compile: compile, perfMap: reports.perfMap, pool: pool, clock: clock, tasks: wanted)
@@ -119,7 +125,8 @@ struct Bench: ParsableCommand {
     let options = try compile.optionsToRun()
     let meters = try MachineMeters(
       options.target, options.operands(of: modules[0]), pool,
-      withMemory: wanted.contains(.train) || svg != nil)
+      memory: wanted.contains(.decode)
+        ? .read : wanted.contains(.train) || svg != nil ? .update : nil)
     let measured = try BenchRounds(cases, count: rounds, meters: meters, clock: clock)
     let report = BenchReport(
       modules[0], measured, mix: mixes[0], isAblation: ablate, pool: pool,
@@ -136,10 +143,10 @@ struct Bench: ParsableCommand {
   }
 
   /// Returns the model, and the one that it is compared with.
-  private func modules(_ clock: StageClock) throws -> [Module] {
-    let first = try model.load(clock)
+  private func modules(_ clock: StageClock, context: Model.Context) throws -> [Module] {
+    let first = try model.load(clock, context: context)
     guard let against else { return [first] }
-    let second = try model.load(clock, other: against)
+    let second = try model.load(clock, other: against, context: context)
     guard (first.batch, first.sequence) == (second.batch, second.sequence) else {
       throw Diagnostic(
         "'\(first.name)' has batch \(first.batch) x \(first.sequence) tokens, and '\(second.name)' has "

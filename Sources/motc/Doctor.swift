@@ -41,7 +41,7 @@ struct Doctor: ParsableCommand {
     ]
     for precision in Precision.allCases {
       let options = CompileOptions(precision: precision, target: target)
-      let peaks = try MachineMeters(target, options.operands, pool, withMemory: false).measure()
+      let peaks = try MachineMeters(target, options.operands, pool, memory: nil).measure()
       var text = "\(fixed(peaks.vector / 1e9, 0)) GFLOP/s on \(pool.threads) threads"
       if let matrix = peaks.matrix {
         text += ", \(fixed(matrix / 1e9, 0)) by the matrix unit"

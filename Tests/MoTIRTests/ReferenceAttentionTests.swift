@@ -113,10 +113,13 @@ import Testing
     let places = try [fixture.integers([0, 1, -1, 2]), fixture.integers([1, 3, 0, 3])]
     let found = try fixture.results(
       .cachedAttention(.init(batch: 2, heads: 1, keyValueHeads: 1)), rows + caches + places)
-    let weights = [7, 7, 6].map { exp($0 - 7) }
-    let last = (weights[0] * 7 + weights[1] * 7 + weights[2] * 60) / weights.reduce(0, +)
-    #expect(close(found[0], [10, (10 + 3 * 20 + 40) / 5, 0, last]))
-    #expect(found[1] == [0, log(3), 0, 7, 7, 6])
-    #expect(found[2] == [10, 20, 40, 7, 7, 60])
+    // Keys 7, 7 and 6 of values 7, 7 and 60.
+    let least = exp(-1.0)
+    let last: Double = (14 + 60 * least) / (2 + least)
+    let expected: [Double] = [10, 22, 0, last]
+    #expect(close(found[0], expected))
+    let (keys, values): ([Double], [Double]) = ([0, log(3), 0, 7, 7, 6], [10, 20, 40, 7, 7, 60])
+    #expect(found[1] == keys)
+    #expect(found[2] == values)
   }
 }

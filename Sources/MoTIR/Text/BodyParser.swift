@@ -156,7 +156,7 @@ extension Parser {
     if token.kind == .value || token.kind == .symbol {
       repeat { operands.plain.append(try operand()) } while try take(",")
     }
-    while ["gain", "documents", "segments", "by"].contains(token.text), token.kind == .word {
+    while Op.labels.contains(token.text), token.kind == .word {
       let label = try advance()
       guard !operands.labels.contains(where: { $0.text == label.text }) else {
         throw error("a second operand labelled \(label.shown)", at: label)

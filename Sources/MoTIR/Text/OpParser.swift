@@ -11,6 +11,9 @@ extension Op {
   /// Returns an op with this mnemonic, whose attributes mean nothing, or `nil` if there is none.
   static func template(_ mnemonic: String) -> Op? { templates[mnemonic] }
 
+  /// The labels that an operand of some op has.
+  static let labels = Set(samples.flatMap(\.syntax.labels))
+
   /// All mnemonics of lines, sorted.
   static var mnemonics: [String] { templates.keys.sorted() }
 }

@@ -14,8 +14,10 @@ struct BenchReport: Encodable {
     let secondsPerStep: Double
   }
 
-  /// The optimizer's part of a training step.
-  struct Update: Encodable {
+  /// What is a matter of memory: the optimizer's part of a training step, or decoding.
+  struct Traffic: Encodable {
+    /// `nil` for a part of a step.
+    var tokensPerSecond: Double?
     let secondsPerStep: Double
     let gigabytesPerSecond: Double
     let shareOfMemoryBandwidth: Double?
@@ -61,7 +63,9 @@ struct BenchReport: Encodable {
   /// The entry `gradients` of a training step, by case.
   let gradients: [String: Throughput]?
   /// The entry `update` of a training step, by case.
-  let update: [String: Update]?
+  let update: [String: Traffic]?
+  /// By case.
+  let decode: [String: Traffic]?
   /// The first mode's throughput over the second's, by task.
   let ratios: [String: Double]
   /// What is compared with the first case: throughput over its, by task and case.
@@ -100,15 +104,17 @@ struct BenchReport: Encodable {
     train = rounds.throughput(.train, \.all, tokens)
     forward = rounds.throughput(.forward, \.all, tokens)
     gradients = rounds.throughput(.train, \.gradients, tokens)
-    update = rounds.updates
+    update = rounds.traffic(.train, \.update, \.updateBytes)
+    decode = rounds.traffic(.decode, \.all, \.decodeBytes, tokens: Double(module.batch))
     cases = rounds.cases.map { one in
       Case(name: one.name, comparedWith: one.base.map { rounds.cases[$0].name })
     }
     let measured = [("train", train), ("gradients", gradients), ("forward", forward)]
       .compactMap { task, results in results.map { (task, $0) } }
-    let speeds = Dictionary(uniqueKeysWithValues: measured).mapValues {
+    var speeds = Dictionary(uniqueKeysWithValues: measured).mapValues {
       $0.mapValues(\.tokensPerSecond)
     }
+    speeds["decode"] = decode?.compactMapValues(\.tokensPerSecond)
     ratios = Self.ratios(of: cases, speeds)
     overFirst = Self.overFirst(cases, speeds)
     ablation = isAblation ? Self.stages(rounds, speeds) : nil
@@ -173,13 +179,16 @@ extension BenchRounds {
     }
   }
 
-  /// The optimizer's part by case, `nil` if nobody measured it.
-  fileprivate var updates: [String: BenchReport.Update]? {
-    byCase(.train, \.update) { one, seconds in
-      let rate = one.subject.updateBytes / seconds
-      return BenchReport.Update(
-        secondsPerStep: seconds, gigabytesPerSecond: rate / 1e9,
-        shareOfMemoryBandwidth: peaks.memory.map { rate / $0 })
+  /// Returns a part of `task` that moves bytes by case, `nil` if nobody measured it.
+  fileprivate func traffic(
+    _ task: BenchTask, _ part: KeyPath<BenchTimes, Double>,
+    _ bytes: KeyPath<BenchSubject, Double>, tokens: Double? = nil
+  ) -> [String: BenchReport.Traffic]? {
+    byCase(task, part) { one, seconds in
+      let rate = one.subject[keyPath: bytes] / seconds
+      return BenchReport.Traffic(
+        tokensPerSecond: tokens.map { $0 / seconds }, secondsPerStep: seconds,
+        gigabytesPerSecond: rate / 1e9, shareOfMemoryBandwidth: peaks.memory.map { rate / $0 })
     }
   }
 

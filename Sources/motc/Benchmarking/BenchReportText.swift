@@ -34,7 +34,7 @@ extension BenchReport {
     let hasMatrix = machine.matrixPeakGflops != nil
     var rows = [
       ["", "", "tokens/s", "GFLOP/s", "of peak"] + (hasMatrix ? ["of matrix"] : [])
-        + (update == nil ? [] : ["GB/s", "of memory"]) + ["ms a step"]
+        + (update == nil && decode == nil ? [] : ["GB/s", "of memory"]) + ["ms a step"]
     ]
     let width = rows[0].count
     func add(_ label: String, _ results: [String: Throughput]?, key: String, isWhole: Bool) {
@@ -51,14 +51,20 @@ extension BenchReport {
     }
     add("train", train, key: "train", isWhole: true)
     add("  gradients", gradients, key: "gradients", isWhole: false)
-    for one in cases {
-      guard let result = update?[one.name] else { continue }
-      let cells =
-        filled(["  update", one.name], to: width - 3, last: "")
-        + [fixed(result.gigabytesPerSecond, 1), result.shareOfMemoryBandwidth.map(percent) ?? ""]
-      rows.append(filled(cells, to: width, last: fixed(1000 * result.secondsPerStep, 2)))
+    func add(_ label: String, _ results: [String: Traffic]?) {
+      for one in cases {
+        guard let result = results?[one.name] else { continue }
+        let speed = result.tokensPerSecond.map { fixed($0, $0 < 100 ? 1 : 0) } ?? ""
+        let cells =
+          filled([label, one.name, speed], to: width - 3, last: "")
+          + [fixed(result.gigabytesPerSecond, 1), result.shareOfMemoryBandwidth.map(percent) ?? ""]
+        rows.append(filled(cells, to: width, last: fixed(1000 * result.secondsPerStep, 2)))
+      }
     }
+    add("  update", update)
     add("forward", forward, key: "forward", isWhole: true)
+    add("decode", decode)
+    if decode != nil { rows += comparisons(in: cases, "decode", "decode") }
     return table(rows, right: Set(2..<width))
   }
 

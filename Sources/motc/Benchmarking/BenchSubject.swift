@@ -19,6 +19,8 @@ enum BenchTask: String, CaseIterable {
   case train
   /// The forward pass alone.
   case forward
+  /// One more token a sequence, behind as many as there are slots for.
+  case decode
 }
 
 /// The seconds of a run.
@@ -37,9 +39,12 @@ final class BenchSubject {
   let tasks: [BenchTask]
   private let model: CompiledModel
   private let forward: String
+  private let module: Module
   /// What to load when its turn comes; `nil` if it keeps its memory.
   private let tensors: [Tensor]?
   private var step = 0
+  /// The modalities of the tokens that are decoded.
+  private var decoded: [Int32] = []
   /// Where the time of all runs goes, if someone wants to know.
   private(set) var profile: KernelProfile?
 
@@ -67,26 +72,34 @@ final class BenchSubject {
     let module = build.module
     let held = module.functions.map(\.name)
     let forward = ["logits", "loss"].first(where: held.contains)
-    tasks = wishes.tasks.filter {
-      $0 == .forward ? forward != nil : held.contains("gradients") || held.contains("loss")
+    tasks = wishes.tasks.filter { task in
+      switch task {
+      case .train: held.contains("gradients") || held.contains("loss")
+      case .forward: forward != nil
+      case .decode: held.contains("decode")
+      }
     }
     guard !tasks.isEmpty else {
       throw Diagnostic(
         "'\(module.name)' has nothing to measure: training takes @loss or @gradients, the forward pass "
-          + "@logits or @loss")
+          + "@logits or @loss, decoding @decode")
     }
     let trains = tasks.contains(.train)
     self.forward = forward ?? "gradients"
+    self.module = module
     tensors = wishes.tensors
-    let names = (tasks.contains(.forward) ? [self.forward] : []) + (trains ? ["gradients"] : [])
-    try check(batch, for: build.functions(names), of: module)
+    let names =
+      tasks.contains(.decode)
+      ? ["decode"]
+      : (tasks.contains(.forward) ? [self.forward] : []) + (trains ? ["gradients"] : [])
+    if !tasks.contains(.decode) { try check(batch, for: build.functions(names), of: module) }
     model = try build.model(names, trains: trains, pool: pool)
     if let tensors {
       try model.load(tensors)
     } else {
       build.clock.measure("initialize") { model.initialize(seed: 0) }
     }
-    model.setInputs(batch)
+    setInputs(batch)
     try build.clock.measure("warm up \(name)") {
       for task in tasks { _ = try run(task) }
     }
@@ -102,8 +115,33 @@ final class BenchSubject {
   /// Bytes that an update reads and writes.
   var updateBytes: Double { model.plan.entry("update")?.calls.reduce(0) { $0 + $1.bytes } ?? 0 }
 
+  /// Bytes that a decoded token cannot do without: the weights of its group, and all keys and values.
+  var decodeBytes: Double {
+    let weights = calls(.decode).reduce(0.0) { sum, call in
+      guard case .fewRowLinear(let shape) = call.kernel else { return sum }
+      let share =
+        shape.routing.map { routing in
+          let groups = Set(decoded.map { routing.groups.ofSegment[Int($0)] })
+          return Double(groups.count) / Double(routing.groups.count)
+        } ?? 1
+      return shape.outputs.indices.reduce(sum) { sum, index in
+        guard case .buffer(let id, _) = call.arguments[1 + index] else { return sum }
+        return sum + share * Double(model.plan[id].bytes)
+      }
+    }
+    return weights + Double(model.plan.bytes(of: .caches))
+  }
+
   /// The entry of the first task that multiplies matrices.
-  var mainEntry: String { tasks.first == .train ? "gradients" : forward }
+  var mainEntry: String { entry(of: tasks[0]) }
+
+  private func entry(of task: BenchTask) -> String {
+    switch task {
+    case .train: "gradients"
+    case .forward: forward
+    case .decode: "decode"
+    }
+  }
 
   /// Returns how many kernels a run executes, the optimizer's among them, and how many of them wait for
   /// the size of a segment.
@@ -114,7 +152,7 @@ final class BenchSubject {
   }
 
   private func calls(_ task: BenchTask) -> [KernelCall] {
-    model.plan.entry(task == .train ? "gradients" : forward)?.calls ?? []
+    model.plan.entry(entry(of: task))?.calls ?? []
   }
 
   // MARK: Turns
@@ -126,7 +164,23 @@ final class BenchSubject {
       try model.load(tensors)
       step = 0
     }
-    model.setInputs(batch)
+    setInputs(batch)
+  }
+
+  /// Sets the inputs of the tasks: of decoding, each sequence's first token in the last slot.
+  private func setInputs(_ batch: Batch) {
+    guard tasks.contains(.decode), let context = module.context else {
+      return model.setInputs(batch)
+    }
+    let firsts = stride(from: 0, to: batch.tokens.count, by: batch.sequence)
+    func all(_ value: Int) -> [Int32] { firsts.map { _ in Int32(value) } }
+    decoded = firsts.map { batch.modality[$0] }
+    let rows = [
+      "tokens": firsts.map { batch.tokens[$0] }, "modality": decoded,
+      "positions": all(context - 1), "slots": all(context - 1), "visible": all(context),
+    ]
+    let plan = RoutingPlan(modality: decoded, segments: module.modalities.count)
+    model.setInputs(rows, plan: plan, of: "decode")
   }
 
   /// Ends a turn.
@@ -150,7 +204,7 @@ final class BenchSubject {
   private func run(_ task: BenchTask) throws -> BenchTimes {
     var times = BenchTimes()
     guard task == .train else {
-      times.all = seconds { model.run(forward) }
+      times.all = seconds { model.run(entry(of: task)) }
       noteProfile()
       return times
     }

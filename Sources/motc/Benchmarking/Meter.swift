@@ -54,15 +54,18 @@ struct MachineMeters {
   private let matrix: Meter?
   private let memory: Meter?
 
-  /// Compiles the loops for products of `operands`.
+  /// Compiles the loops for products of `operands`, and for what is done with memory if anything is.
   init(
-    _ target: TargetDescription, _ operands: OperandFormat, _ pool: ThreadPool, withMemory: Bool
+    _ target: TargetDescription, _ operands: OperandFormat, _ pool: ThreadPool,
+    memory pattern: MemoryProbe.Pattern?
   ) throws {
     vector = try Meter(pool) { try PeakProbe(target: target, operands: operands) }
     matrix =
       operands.isTiled
       ? try Meter(pool) { try PeakProbe(target: target, operands: operands, unit: .matrix) } : nil
-    memory = withMemory ? try Meter(pool) { try MemoryProbe(target: target) } : nil
+    memory = try pattern.map { pattern in
+      try Meter(pool) { try MemoryProbe(target: target, pattern: pattern) }
+    }
   }
 
   /// Measures everything once.

@@ -205,7 +205,7 @@ final class TrainingRun {
   /// Measures FLOP/s that the machine reaches at most.
   private func measurePeak() throws -> Double {
     let peaks = try MachineMeters(
-      build.compiler.options.target, model.plan.operands, model.pool, withMemory: false
+      build.compiler.options.target, model.plan.operands, model.pool, memory: nil
     ).measure()
     return peaks.matrix ?? peaks.vector
   }
