@@ -115,7 +115,10 @@ public struct Compiler {
       builder = FunctionPlanner.plan(function, module: module, into: builder)
     }
     builder.planPack()
-    if functions.contains(where: { $0.name == "gradients" }) { builder.planUpdate() }
+    if let gradients = functions.first(where: { $0.name == "gradients" }) {
+      if gradients.graph.takesCounts { builder.planAccumulate() }
+      builder.planUpdate()
+    }
     if let violation = builder.plan.verify().first {
       throw Diagnostic("motc's kernel plan is broken: \(violation.message)")
     }

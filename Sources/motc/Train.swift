@@ -59,7 +59,8 @@ struct Train: ParsableCommand {
       seed: UInt64(settings.seed),
       position: start?.checkpoint.position ?? DataPosition())
     let heldBack = try TokenShards(folder: data, split: .validation, module: module)
-    let build = Build(module, options, clock: clock, perfMap: reports.perfMap)
+    let accumulation = try Accumulation(module, batches: settings.accumulate)
+    let build = Build(accumulation.module, options, clock: clock, perfMap: reports.perfMap)
     let tensors = try weights.map { try loadWeights($0, of: module, clock) }
     let compiled = try build.model(["gradients", "loss"], trains: true, pool: execution.makePool())
     if let start {
@@ -77,7 +78,7 @@ struct Train: ParsableCommand {
     if reports.time { clock.report() }
     try CannotRun.unless { try folder.lock() }
     let run = try TrainingRun(
-      compiled, build, settings, folder, identity: identity, from: start?.checkpoint)
+      compiled, build, settings, accumulation, folder, identity: identity, from: start?.checkpoint)
     try run.begin(start == nil ? spec : nil)
     try run.train(source, validation: heldBack)
   }
@@ -117,6 +118,7 @@ struct SettingsArguments: ParsableArguments {
   var config: String?
 
   @Option(help: "Updates of the weights.") var steps: String?
+  @Option(help: "Batches of an update: their gradients are added up.") var accumulate: String?
   @Option(name: .customLong("learning-rate"), help: "The highest learning rate.")
   var learningRate: String?
   @Option(help: "Steps in which the rate rises from 0.") var warmup: String?
@@ -158,7 +160,8 @@ struct SettingsArguments: ParsableArguments {
   /// The settings that are given, by name.
   private var given: [String: String] {
     let options = [
-      "steps": steps, "learning_rate": learningRate, "warmup": warmup, "schedule": schedule,
+      "steps": steps, "accumulate": accumulate, "learning_rate": learningRate, "warmup": warmup,
+      "schedule": schedule,
       "final_fraction": finalFraction, "beta1": beta1, "beta2": beta2, "epsilon": epsilon,
       "weight_decay": weightDecay, "clip": clip, "seed": seed, "log_every": logEvery,
       "validate_every": validateEvery, "validation_batches": validationBatches,

@@ -66,7 +66,8 @@ final class CodeGenerator {
     case .embedGradient(let rows, let vocabulary, let width):
       emitEmbedGradient(rows: rows, vocabulary: vocabulary, width: width, frame)
     case .sum(let count): emitSum(count: count, frame)
-    case .tokenWeights(let rows, let ranges): emitTokenWeights(rows: rows, ranges: ranges, frame)
+    case .tokenWeights(let rows, let ranges, let hasCount):
+      emitTokenWeights(rows: rows, ranges: ranges, hasCount: hasCount, frame)
     case .headLoss(let shape): emitHeadLoss(shape, frame)
     case .route(let rows, let segments): emitRoute(rows: rows, segments: segments, frame)
     case .sync: emitSync(frame)
@@ -74,6 +75,7 @@ final class CodeGenerator {
     case .blasInputGradient(let shape): emitBlasInputGradient(shape, frame)
     case .blasWeightGradient(let shape): emitBlasWeightGradient(shape, frame)
     case .round: emitRound(frame)
+    case .accumulate: emitAccumulate(frame)
     case .squaredNorm: emitSquaredNorm(frame)
     case .clip: emitClip(frame)
     case .adamW: emitAdamW(frame)

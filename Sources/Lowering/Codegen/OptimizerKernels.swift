@@ -3,6 +3,17 @@ internal import MoTIR
 
 // The norm of the gradients, and AdamW. N and D are the rows and columns of a weight.
 extension CodeGenerator {
+  /// (gradients, accumulated, count): threads share the vectors; the regions end on cache lines.
+  func emitAccumulate(_ frame: KernelFrame) {
+    let (from, to) = share(ceilDivide(frame.arguments[2], lanes), frame)
+    ir.loop(from: from, to: to) { number in
+      let index = ir.mul(number, ir.int(lanes))
+      let place = at(frame.arguments[1], index)
+      let sum = ir.fadd(ir.load(vector, place), ir.load(vector, at(frame.arguments[0], index)))
+      ir.store(sum, place)
+    }
+  }
+
   /// (gradients, partials, count): one f64 a chunk of fixed size, so that threads do not matter.
   func emitSquaredNorm(_ frame: KernelFrame) {
     let count = frame.arguments[2]

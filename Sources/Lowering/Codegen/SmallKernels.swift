@@ -99,7 +99,7 @@ extension CodeGenerator {
   }
 
   /// (targets, out): 1 / n at the n targets inside the ranges, 0 elsewhere.
-  func emitTokenWeights(rows: Int, ranges: [Range<Int>], _ frame: KernelFrame) {
+  func emitTokenWeights(rows: Int, ranges: [Range<Int>], hasCount: Bool, _ frame: KernelFrame) {
     func isCounted(_ row: IRValue) -> IRValue {
       let target = loadIndex(frame.arguments[0], row)
       return ranges.map { range in
@@ -109,12 +109,17 @@ extension CodeGenerator {
       }.reduce(ir.int(0, ir.i1), ir.or)
     }
     onFirstThread(frame) {
-      let count = ir.loop(from: ir.int(0), to: ir.int(rows), carrying: [ir.int(0)]) {
-        [ir.add($1[0], ir.zeroExtend(isCounted($0), ir.i64))]
-      }[0]
+      let count =
+        hasCount
+        ? loadIndex(frame.arguments[1], ir.int(0))
+        : ir.loop(from: ir.int(0), to: ir.int(rows), carrying: [ir.int(0)]) {
+          [ir.add($1[0], ir.zeroExtend(isCounted($0), ir.i64))]
+        }[0]
       let weight = ir.fdiv(ir.float(1), ir.signedToFloat(ir.max(count, ir.int(1)), ir.f32))
       ir.loop(from: ir.int(0), to: ir.int(rows)) { row in
-        ir.store(ir.select(isCounted(row), weight, ir.float(0)), at(frame.arguments[1], row))
+        ir.store(
+          ir.select(isCounted(row), weight, ir.float(0)), at(frame.arguments[hasCount ? 2 : 1], row)
+        )
       }
     }
   }

@@ -64,7 +64,8 @@ struct FunctionPlanner {
     case .cachedAttention(let attention): planCachedAttention(node, attention)
     case .sum: planSum(node)
     case .embedGradient(let vocabulary): planEmbedGradient(node, vocabulary)
-    case .tokenWeights(let ranges): planTokenWeights(node, ranges)
+    case .tokenWeights(let ranges, let hasCount):
+      planTokenWeights(node, ranges, hasCount: hasCount)
     case .headLoss: planHeadLoss(node, gradient: false)
     case .headLossGradient: planHeadLoss(node, gradient: true)
     }

@@ -153,10 +153,11 @@ extension FunctionPlanner {
   }
 
   /// The weights that make a sum over tokens a mean.
-  mutating func planTokenWeights(_ node: Node, _ ranges: [Range<Int>]) {
+  mutating func planTokenWeights(_ node: Node, _ ranges: [Range<Int>], hasCount: Bool) {
     call(
-      .tokenWeights(rows: shape(node.operands[0]).rows, ranges: ranges),
-      [.buffer(buffer(node.operands[0]), .read), .buffer(place(node.results[0]), .write)],
+      .tokenWeights(rows: shape(node.operands[0]).rows, ranges: ranges, hasCount: hasCount),
+      node.operands.map { .buffer(buffer($0), .read) }
+        + [.buffer(place(node.results[0]), .write)],
       nodes: [definition(node)])
   }
 

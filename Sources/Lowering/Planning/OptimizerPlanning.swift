@@ -7,6 +7,20 @@ extension PlanBuilder {
     finish(Entry(name: "pack", calls: calls, inputs: [], outputs: []))
   }
 
+  /// Plans `accumulate`: gradients are added to those of batches before.
+  mutating func planAccumulate() {
+    let region = plan.bytes(of: .gradients)
+    let arrays = [Region.gradients, .accumulated].map {
+      alias($0, offset: 0, bytes: region, label: "\($0)")
+    }
+    let call = KernelCall(
+      kernel: .accumulate,
+      arguments: [
+        .buffer(arrays[0], .read), .buffer(arrays[1], .update), .integer(region / 4),
+      ], flops: 0, bytes: 3 * Double(region), nodes: [])
+    finish(Entry(name: "accumulate", calls: [call], inputs: [], outputs: []))
+  }
+
   /// Plans `update`: finite check, global norm, clipping, AdamW and the packed forms that follow.
   ///
   /// Nothing is written before the check has passed.

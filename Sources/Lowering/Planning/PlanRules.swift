@@ -28,7 +28,7 @@ private struct PlanRules {
 
   private var nameViolations: [Diagnostic] {
     let name = function.name
-    if ["update", "pack"].contains(name) {
+    if ["update", "pack", "accumulate"].contains(name) {
       return [
         Diagnostic(
           "a function is called `@\(name)`, as the entry that every compiled model has",

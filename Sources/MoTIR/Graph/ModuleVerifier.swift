@@ -8,7 +8,8 @@
 // 5. Functions have names of their own.
 // 6. A parameter node names a parameter of the header and has its type.
 // 7. An input is one of `Module.inputs`, i32[T=tokens, 1] (or by plan i32[R=tokens, 1]), or `plan`, or a cache
-//    `cache.…`, f32[batch, context, width], of the same width in all functions.
+//    `cache.…`, f32[batch, context, width], of the same width in all functions, or a number of targets `count.…`,
+//    i32[].
 // 8. All values with rows have one row a token of the batch, in `@decode` one a sequence. A plan has all tokens and
 //    a segment for each modality.
 // 9. A routed op that reads a parameter maps segments to groups as the parameter declares.
@@ -21,6 +22,8 @@ extension Module {
   ]
   /// What the names of caches begin with.
   package static let cachePrefix = "cache."
+  /// What the names of numbers of targets begin with.
+  package static let countPrefix = "count."
 
   /// Returns what is wrong with the module; nothing if it is sound.
   package func verify() -> [Diagnostic] { verify(places: nil) }
@@ -295,6 +298,10 @@ private struct ModuleVerifier {
       return [
         Diagnostic("\(quoted(name)) is \(type), and not f32[\(module.batch), \(context), width]")
       ]
+    }
+    if name.hasPrefix(Module.countPrefix) {
+      if type == .tensor(.i32, []) { return [] }
+      return [Diagnostic("\(quoted(name)) is \(type), and not i32[]")]
     }
     guard Module.inputs.contains(name) else {
       return [

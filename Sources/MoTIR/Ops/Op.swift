@@ -153,8 +153,9 @@ public enum Op: Hashable, Sendable {
   case crossEntropy
   /// (logits, targets, dloss) → dlogits.
   case crossEntropyGradient
-  /// (targets) → 1 / n at the n targets inside one of the ranges, 0 elsewhere; 1 wide.
-  case tokenWeights([Range<Int>])
+  /// (targets, count?) → 1 / n at the n targets inside one of the ranges, 0 elsewhere; 1 wide. With a count, i32[],
+  /// that is n: the targets of several batches.
+  case tokenWeights([Range<Int>], hasCount: Bool)
   /// (x, w [V, D], targets) → the losses of `crossEntropy(linear(x, w), targets)`, without the logits.
   case headLoss
   /// (x, w, targets, dloss) → losses, dx, dw, without the logits.

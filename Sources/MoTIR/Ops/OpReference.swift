@@ -34,7 +34,7 @@ extension Evaluation {
     case .embedGradient(let vocabulary): try [embedGradient(vocabulary)]
     case .crossEntropy: try [crossEntropy()]
     case .crossEntropyGradient: try [crossEntropyGradient()]
-    case .tokenWeights(let ranges): [tokenWeights(ranges)]
+    case .tokenWeights(let ranges, let hasCount): [tokenWeights(ranges, hasCount: hasCount)]
     case .headLoss: try [headLoss()]
     case .headLossGradient: try headLossGradient()
     }

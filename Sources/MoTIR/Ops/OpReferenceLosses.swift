@@ -118,10 +118,10 @@ extension Evaluation {
       + Mathematics.logarithm(x.reduce(0) { $0 + Mathematics.exponential($1 - largest) })
   }
 
-  /// 1 / n at the n targets inside one of `ranges`, 0 elsewhere; all 0 where n is 0.
-  func tokenWeights(_ ranges: [Range<Int>]) -> ReferenceValue.Contents {
+  /// 1 / n at the n targets inside one of `ranges`, 0 elsewhere; n is the count if there is one, and at least 1.
+  func tokenWeights(_ ranges: [Range<Int>], hasCount: Bool) -> ReferenceValue.Contents {
     let counts = integers(0).map { target in ranges.contains { $0.contains(Int(target)) } }
-    let total = Double(counts.count { $0 })
+    let total = Double(max(1, hasCount ? Int(integers(1)[0]) : counts.count { $0 }))
     return .numbers(counts.map { $0 ? 1 / total : 0 })
   }
 }

@@ -112,7 +112,8 @@ extension Op {
         "(softmax(logits) − onehot(target)) · dloss", rowwise)
     case .tokenWeights:
       row(
-        "token_weights", "(targets) → weights", "1/n at the n targets in the ranges, else 0",
+        "token_weights", "(targets, count?) → weights",
+        "1/n at the n targets in the ranges, else 0; n is the count if there is one",
         [.permutable])
     case .headLoss:
       row(

@@ -55,7 +55,8 @@ extension Op {
     case .embedGradient(let vocabulary): return try embedGradient(types, vocabulary)
     case .crossEntropy: return try crossEntropy(types, gradient: false)
     case .crossEntropyGradient: return try crossEntropy(types, gradient: true)
-    case .tokenWeights(let ranges): return try tokenWeights(types, ranges)
+    case .tokenWeights(let ranges, let hasCount):
+      return try tokenWeights(types, ranges, hasCount: hasCount)
     case .headLoss: return try headLoss(types, gradient: false)
     case .headLossGradient: return try headLoss(types, gradient: true)
     }

@@ -137,10 +137,13 @@ extension Op {
   }
 
   func tokenWeights(
-    _ types: OperandTypes, _ ranges: [Range<Int>]
+    _ types: OperandTypes, _ ranges: [Range<Int>], hasCount: Bool
   ) throws(TypingError) -> [ValueType] {
-    try types.count(1)
+    try types.count(hasCount ? 2 : 1)
     try types.integerRows(0)
+    if hasCount, types[1] != .tensor(.i32, []) {
+      throw types.error("wants a count i32[], and got \(types[1])")
+    }
     guard !ranges.isEmpty, ranges.allSatisfy({ $0.lowerBound >= 0 }) else {
       throw types.error("wants ranges of token ids")
     }

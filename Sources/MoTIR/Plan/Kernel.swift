@@ -23,8 +23,8 @@ public enum Kernel: Hashable, Sendable {
   case embedGradient(rows: Int, vocabulary: Int, width: Int)
   /// (x, out): the sum of `count` numbers.
   case sum(count: Int)
-  /// (targets, out)
-  case tokenWeights(rows: Int, ranges: [Range<Int>])
+  /// (targets, count?, out)
+  case tokenWeights(rows: Int, ranges: [Range<Int>], hasCount: Bool)
   /// (x, w forward, targets, losses) or, with gradients,
   /// (x, w forward, w backward, targets, dlosses, losses, dx, dw, workspace)
   case headLoss(HeadLossShape)
@@ -40,6 +40,8 @@ public enum Kernel: Hashable, Sendable {
   case blasWeightGradient(LinearShape)
   /// (x, out, count): x rounded to bf16 and kept in f32, for the unfused mode's reduced precision.
   case round
+  /// (gradients, accumulated, count): the second array becomes the sum of both.
+  case accumulate
   /// (gradients, partials, count): sums of squares of fixed chunks.
   case squaredNorm
   /// (partials, chunks): the norm, the clip factor and whether the update may happen.
@@ -221,6 +223,7 @@ extension Kernel {
     case .blasInputGradient: "blas_input_gradient"
     case .blasWeightGradient: "blas_weight_gradient"
     case .round: "round"
+    case .accumulate: "accumulate"
     case .squaredNorm: "squared_norm"
     case .clip: "clip"
     case .adamW: "adamw"

@@ -8,6 +8,8 @@ public enum Region: Int, Hashable, Sendable, CaseIterable {
   case packed
   /// The gradients, laid out as `parameters`.
   case gradients
+  /// The sum of the gradients of the batches of a step so far, laid out as `parameters`.
+  case accumulated
   /// AdamW's first moments, laid out as `parameters`.
   case firstMoments
   /// AdamW's second moments, laid out as `parameters`.

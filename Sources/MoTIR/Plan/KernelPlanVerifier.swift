@@ -63,7 +63,7 @@ private struct KernelPlanVerifier {
       violations.append("buffer \(index) is in the threads' own memory")
     case .control:
       if end > Control.bytes { violations.append("buffer \(index) is outside of control") }
-    case .gradients, .firstMoments, .secondMoments:
+    case .gradients, .accumulated, .firstMoments, .secondMoments:
       if end > plan.bytes(of: .parameters) {
         violations.append("buffer \(index) ends beyond \(buffer.region)")
       }
@@ -184,6 +184,7 @@ private struct KernelPlanVerifier {
         case .packed: entry.name == "update" || entry.name == "pack"
         // A sync waits for a plan and leaves it as it is.
         case .inputs: call.kernel == .sync
+        case .accumulated: entry.name == "accumulate"
         case .caches: if case .cacheStore = call.kernel { true } else { false }
         case .constants, .scratch, .control, .timeStamps: false
         }
@@ -272,7 +273,7 @@ extension KernelCall {
     case .columnSum, .weightGradient, .attention, .attentionGradient, .cacheStore,
       .cachedAttention, .embedGradient, .sum,
       .tokenWeights, .route, .sync, .blasLinear, .blasInputGradient, .blasWeightGradient, .round,
-      .squaredNorm, .clip, .adamW, .adamWPacked, .packForward, .packBackward:
+      .accumulate, .squaredNorm, .clip, .adamW, .adamWPacked, .packForward, .packBackward:
       return []
     }
   }

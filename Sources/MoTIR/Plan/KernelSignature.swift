@@ -58,7 +58,13 @@ extension Kernel {
         .reads("tokens", rows), .reads("dy", rows * width), .writes("dtable", vocabulary * width),
       ]
     case .sum(let count): return [.reads("x", count), .writes("out", 1)]
-    case .tokenWeights(let rows, _): return [.reads("targets", rows), .writes("out", rows)]
+    case .tokenWeights(let rows, _, let hasCount):
+      return [.reads("targets", rows)] + (hasCount ? [.reads("count", 1)] : [])
+        + [.writes("out", rows)]
+    case .accumulate:
+      return [
+        .reads("gradients", number(0)), .updates("accumulated", number(0)), .number("count"),
+      ]
     case .headLoss(let shape): return shape.parameters(in: plan)
     case .route(let rows, let segments):
       let bytes = PlanLayout(tokens: rows, segments: segments).bytes

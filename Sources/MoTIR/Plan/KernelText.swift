@@ -13,7 +13,8 @@ extension Kernel {
   /// The shape of a kernel that is no block program.
   private var shapeText: String {
     switch self {
-    case .block, .sync, .round, .squaredNorm, .clip, .adamW, .adamWPacked, .packForward,
+    case .block, .sync, .round, .accumulate, .squaredNorm, .clip, .adamW, .adamWPacked,
+      .packForward,
       .packBackward:
       ""
     case .columnSum(let sum):
@@ -31,7 +32,7 @@ extension Kernel {
     case .embedGradient(let rows, let vocabulary, let width):
       "rows \(rows) vocabulary \(vocabulary) width \(width)"
     case .sum(let count): "count \(count)"
-    case .tokenWeights(let rows, let ranges):
+    case .tokenWeights(let rows, let ranges, _):
       "rows \(rows) ranges [\(ranges.map(rangeText).joined(separator: ", "))]"
     case .headLoss(let shape):
       "rows \(shape.rows) width \(shape.width) vocabulary \(shape.vocabulary) chunk \(shape.chunk)"

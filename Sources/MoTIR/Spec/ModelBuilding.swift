@@ -94,7 +94,7 @@ extension Model {
       context.move(to: placed.location)
       let objective = placed.objective
       let ranges = objective.modalities.map(\.vocabulary)
-      let weights = try context.add(.tokenWeights(ranges), [targets])
+      let weights = try context.add(.tokenWeights(ranges, hasCount: false), [targets])
       let mean = try context.add(
         .sum, [try context.add(.binary(.multiply), [losses, weights])])
       named.append(("loss.\(objective.name)", mean))

@@ -77,7 +77,7 @@ extension Parser {
       return .tokenWeights(
         try list("ranges", limit: IRLimits.segments) { (parser) throws(Diagnostic) in
           try parser.range("a range of token ids")
-        })
+        }, hasCount: has("count"))
     }
   }
 

@@ -32,6 +32,6 @@ extension Op {
 
   private static let tokens: [Op] = [
     .embed, .embedGradient(vocabulary: 1_282), .crossEntropy, .crossEntropyGradient,
-    .tokenWeights([0..<258]), .headLoss, .headLossGradient,
+    .tokenWeights([0..<258], hasCount: true), .headLoss, .headLossGradient,
   ]
 }

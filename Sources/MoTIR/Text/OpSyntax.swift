@@ -98,7 +98,8 @@ extension Op {
         ])
     case .embedGradient(let vocabulary):
       OpSyntax(attributes: [.integer("vocabulary", vocabulary)])
-    case .tokenWeights(let ranges): OpSyntax(attributes: [.ranges(ranges)])
+    case .tokenWeights(let ranges, let hasCount):
+      OpSyntax(labels: hasCount ? ["count"] : [], attributes: [.ranges(ranges)])
     case .unary, .binary, .rowSum, .sum, .embed, .crossEntropy, .crossEntropyGradient, .headLoss,
       .headLossGradient:
       OpSyntax()

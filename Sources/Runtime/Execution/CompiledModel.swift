@@ -45,6 +45,8 @@ public final class CompiledModel {
           case .timeStamps: plan.timeStamps.bytesPerThread * pool.threads
           case .gradients:
             plan.entry("gradients") == nil ? 0 : plan.bytes(of: .parameters)
+          case .accumulated:
+            plan.entry("accumulate") == nil ? 0 : plan.bytes(of: .parameters)
           case .firstMoments, .secondMoments:
             plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
           default: plan.bytes(of: region)
@@ -163,6 +165,21 @@ public final class CompiledModel {
     run(name)
   }
 
+  /// Sets the gradients of the last run aside, to be added up with those of others.
+  ///
+  /// - Parameter isFirst: whether there are none yet of this step.
+  /// - Requires: the plan has the entry `accumulate`.
+  package func accumulateGradients(isFirst: Bool) {
+    if isFirst { exchangeGradients() } else { run("accumulate") }
+  }
+
+  /// Makes the gradients that were set aside those of the last run, for `update`.
+  package func takeAccumulatedGradients() { exchangeGradients() }
+
+  private func exchangeGradients() {
+    regions.swapAt(Region.gradients.rawValue, Region.accumulated.rawValue)
+  }
+
   /// What the threads did during the last run; `nil` before the first.
   package var timeline: Timeline? {
     guard let lastRun, let entry = plan.entry(lastRun.entry) else { return nil }
@@ -209,10 +226,12 @@ public final class CompiledModel {
   }
 
   /// Fills the inputs from a checked batch.
-  package func setInputs(_ batch: Batch) {
+  ///
+  /// - Parameter counts: numbers of targets, by the name of the input.
+  package func setInputs(_ batch: Batch, counts: [String: Int32] = [:]) {
+    let rows = batch.inputs + counts.map { ($0.key, [$0.value]) }
     setInputs(
-      Dictionary(batch.inputs.map { ($0.name, $0.rows) }, uniquingKeysWith: { first, _ in first }),
-      plan: batch.plan)
+      Dictionary(rows, uniquingKeysWith: { first, _ in first }), plan: batch.plan)
   }
 
   /// Fills the inputs from the token ids of a batch, sequence after sequence; everything else follows

@@ -21,12 +21,12 @@ package struct MemoryTraps: Sendable {
       switch region {
       case .control: true
       // The norm walks all gradients as one array, with what lies between them.
-      case .gradients: plan.entry("update") != nil
+      case .gradients, .accumulated: plan.entry("update") != nil
       case .arena, .parameters, .packed, .firstMoments, .secondMoments, .inputs, .caches,
         .constants, .scratch, .timeStamps:
         false
       }
-    let guards = guards[region] ?? []
+    let guards = guards[region == .accumulated ? .gradients : region] ?? []
     return try AlignedBuffer(
       guarded: guards.last?.upperBound ?? bytes, guards: guards, filler: isZero ? 0 : Self.filler)
   }

@@ -14,6 +14,8 @@ package struct TrainingSettings: Hashable, Sendable {
 
   /// Updates of the weights.
   package var steps = 1000
+  /// Batches of an update: their gradients are added up.
+  package var accumulate = 1
   /// The highest learning rate.
   package var learningRate = 1e-3
   /// Steps in which the rate rises from 0.
@@ -73,6 +75,7 @@ package struct TrainingSettings: Hashable, Sendable {
     let belowOne = 0...Double(Float(1).nextDown)
     return [
       shaping("steps", .integer(\.steps, atLeast: 1)),
+      shaping("accumulate", .integer(\.accumulate, atLeast: 1)),
       shaping("learning_rate", .number(\.learningRate, large)),
       shaping("warmup", .integer(\.warmup, atLeast: 0)),
       shaping("schedule", .schedule),

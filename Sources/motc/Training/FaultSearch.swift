@@ -23,12 +23,14 @@ struct FaultSearch {
 
   /// Returns what is wrong in the step of `batch`: a weight, or the first op whose result is not finite; `nil` if all
   /// is finite without fusion.
-  func diagnosis(of batch: Batch) -> Diagnostic? {
+  ///
+  /// - Parameter counts: numbers of targets, by the name of the input.
+  func diagnosis(of batch: Batch, _ counts: [String: Int32]) -> Diagnostic? {
     for tensor in model.tensors(in: .parameters) {
       guard let index = tensor.firstNonFinite() else { continue }
       return Diagnostic("the weight \(tensor.name) is not finite at \(tensor.position(index))")
     }
-    model.setInputs(batch)
+    model.setInputs(batch, counts: counts)
     let calls = model.plan.entry("gradients")?.calls ?? []
     for (index, call) in calls.enumerated() {
       model.run("gradients", calls: index..<(index + 1))

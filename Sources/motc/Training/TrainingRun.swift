@@ -9,6 +9,7 @@ final class TrainingRun {
   private let model: CompiledModel
   private let build: Build
   private let settings: TrainingSettings
+  private let accumulation: Accumulation
   private let folder: RunFolder
   private let identity: RunIdentity
   private let metrics: MetricsFile
@@ -33,17 +34,20 @@ final class TrainingRun {
   ///
   /// - Throws: `CannotRun` if the metrics cannot be opened.
   init(
-    _ model: CompiledModel, _ build: Build, _ settings: TrainingSettings, _ folder: RunFolder,
-    identity: RunIdentity, from checkpoint: Checkpoint?
+    _ model: CompiledModel, _ build: Build, _ settings: TrainingSettings,
+    _ accumulation: Accumulation, _ folder: RunFolder, identity: RunIdentity,
+    from checkpoint: Checkpoint?
   ) throws {
     self.model = model
     self.build = build
     self.settings = settings
+    self.accumulation = accumulation
     self.folder = folder
     self.identity = identity
     let outputs = model.plan.entry("gradients")?.outputs ?? []
     losses = outputs.map(\.name).filter { $0 == "loss" || $0.hasPrefix("loss.") }
-    stepFlops = model.plan.entry("gradients")?.calls.reduce(0) { $0 + $1.flops } ?? 0
+    let flops = model.plan.entry("gradients")?.calls.reduce(0) { $0 + $1.flops } ?? 0
+    stepFlops = Double(settings.accumulate) * flops
     step = checkpoint?.step ?? 0
     tokens = checkpoint?.tokens ?? 0
     position = checkpoint?.position ?? DataPosition()
@@ -79,10 +83,10 @@ final class TrainingRun {
   func train(_ source: sending BatchSource, validation shards: TokenShards) throws {
     let validation = try Validation(shards, module, batches: settings.validationBatches)
     Interruption.watch()
-    let queue = BatchQueue(source)
+    let queue = BatchQueue(source, count: settings.accumulate)
     guard step < settings.steps else { return say("\(folder.path) is at its last step, \(step)") }
     say(
-      "\(module.name): \(module.batch) x \(module.sequence) tokens a step, "
+      "\(module.name): \(accumulation.text)\(module.batch) x \(module.sequence) tokens a step, "
         + "\(model.pool.threads) threads, steps \(step + 1) to \(settings.steps) → \(folder.path)")
     began = .now
     var saved = step
@@ -131,16 +135,24 @@ final class TrainingRun {
 
   /// Makes a step and returns its numbers.
   private func advance(_ queue: BatchQueue) throws -> [String: Double] {
-    let (batch, next) = try queue.next()
-    model.setInputs(batch)
-    model.run("gradients")
-    let values = losses.map { Double(model.output($0, of: "gradients")?.first ?? .nan) }
-    guard values.allSatisfy(\.isFinite) else { throw fault(of: batch) }
+    let (batches, next) = try queue.next()
+    let counts = accumulation.counts(of: batches)
+    var values = [Double](repeating: 0, count: losses.count)
+    for (number, batch) in batches.enumerated() {
+      model.setInputs(batch, counts: counts)
+      model.run("gradients")
+      for (index, loss) in losses.enumerated() {
+        values[index] += Double(model.output(loss, of: "gradients")?.first ?? .nan)
+      }
+      guard values.allSatisfy(\.isFinite) else { throw fault(of: [batch], counts) }
+      if batches.count > 1 { model.accumulateGradients(isFirst: number == 0) }
+    }
+    if batches.count > 1 { model.takeAccumulatedGradients() }
     let outcome = model.update(settings.optimizer(step: step + 1), step: step + 1)
-    guard !outcome.isRefused else { throw fault(of: batch) }
+    guard !outcome.isRefused else { throw fault(of: batches, counts) }
     step += 1
     validationLoss = nil
-    let fresh = batch.modality.count { $0 >= 0 }
+    let fresh = batches.reduce(0) { $0 + $1.modality.count { $0 >= 0 } }
     tokens += fresh
     position = next
     log.add(values, norm: Double(outcome.gradientNorm), tokens: fresh)
@@ -154,12 +166,15 @@ final class TrainingRun {
   }
 
   /// Returns what is to say of a step whose loss or gradients are not finite; the weights are as before it.
-  private func fault(of batch: Batch) -> any Error {
+  private func fault(of batches: [Batch], _ counts: [String: Int32]) -> any Error {
     let refusal = Diagnostic(
       "step \(step + 1): the loss or a gradient is not finite; the weights were left as they were")
     do {
       let search = try FaultSearch(build, of: model)
-      return Diagnostics([refusal, search.diagnosis(of: batch) ?? .finiteUnfused])
+      for batch in batches {
+        if let found = search.diagnosis(of: batch, counts) { return Diagnostics([refusal, found]) }
+      }
+      return Diagnostics([refusal, .finiteUnfused])
     } catch {
       return Diagnostics([refusal])
     }
