@@ -4,7 +4,8 @@ import Testing
 /// The command line itself: help, wrong usage, exit codes.
 @Suite struct UsageTests {
   static let verbs = [
-    "compile", "opt", "init", "run", "inspect", "bench", "train", "tokenize", "batch",
+    "compile", "opt", "init", "run", "inspect", "bench", "train", "plot", "tokenize",
+    "batch",
     "doctor",
   ]
 
