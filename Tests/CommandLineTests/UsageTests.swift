@@ -4,7 +4,7 @@ import Testing
 /// The command line itself: help, wrong usage, exit codes.
 @Suite struct UsageTests {
   static let verbs = [
-    "compile", "opt", "init", "run", "inspect", "bench", "train", "plot", "tokenize",
+    "compile", "opt", "init", "run", "inspect", "bench", "train", "plot", "convert", "tokenize",
     "batch",
     "doctor",
   ]
@@ -38,6 +38,11 @@ import Testing
     ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--side", "0"],
     ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--validation", "1"],
     ["batch", "model.motir", "--data", ".", "-o", "batch", "--step", "0"],
+    ["convert", "model.motir", "--weights", "w", "-o", "x"],
+    ["convert", "model.motir", "--weights", "w", "-o", "x", "--names", "hf", "--map", "n.yaml"],
+    ["convert", "model.motir", "--weights", "w", "-o", "x", "--names", "hg"],
+    ["convert", "model.motir", "--weights", "w.json", "v", "-o", "x", "--names", "hf"],
+    ["convert", "model.motir", "--weights", "w", "-o", "x", "--names", "hf", "--from", "--to"],
   ])
   func wrongUsage(arguments: [String]) throws {
     let motc = try Motc()
