@@ -35,12 +35,13 @@ lint:
 	scripts/setup.sh swift
 	scripts/lint.sh
 
-# The program, and beside it the module that specs import.
+# The program, and beside it the module that specs import; its manual page, and completions for shells.
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/motc
 	install -m 755 $(RELEASE)/motc $(DESTDIR)$(PREFIX)/bin/motc
 	install -m 755 $(RELEASE)/libMoTIR.so $(DESTDIR)$(PREFIX)/lib/motc/libMoTIR.so
 	install -m 644 $(RELEASE)/Modules/MoTIR.swiftmodule $(DESTDIR)$(PREFIX)/lib/motc/MoTIR.swiftmodule
+	scripts/install-share.sh $(DESTDIR)$(PREFIX)/share
 
 build:
 	scripts/setup.sh

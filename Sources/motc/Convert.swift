@@ -38,18 +38,20 @@ struct Convert: ParsableCommand {
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "The parameters: one or several .safetensors, or a .safetensors.index.json.",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var weights: [String]
 
   @Option(help: "The other project's names: hf, moe-gen or list.")
   var names: String?
 
-  @Option(help: ArgumentHelp("A YAML file of names.", valueName: "file"))
+  @Option(help: ArgumentHelp("A YAML file of names.", valueName: "file"), completion: .file())
   var map: String?
 
   @Flag(exclusivity: .exclusive) var direction = Direction.from
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"),
+    completion: .file())
   var output: String
 
   func validate() throws {

@@ -18,7 +18,7 @@ struct Plot: ParsableCommand {
         motc plot runs/first runs/second --against flops -o both.png
       """)
 
-  @Argument(help: ArgumentHelp("Folders of runs.", valueName: "run"))
+  @Argument(help: ArgumentHelp("Folders of runs.", valueName: "run"), completion: .directory)
   var runs: [String]
 
   @Option(help: "What stands on the horizontal axis: steps, flops, seconds or tokens.")
@@ -34,7 +34,7 @@ struct Plot: ParsableCommand {
     name: .shortAndLong,
     help: ArgumentHelp(
       "The picture, .svg or .png; of one run curves.svg in its folder by default.",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var output: String?
 
   func validate() throws {

@@ -51,6 +51,52 @@ import Testing
     #expect(!result.errors.isEmpty)
   }
 
+  @Test(arguments: [
+    ("bash", "complete -o filenames -F _motc motc"), ("zsh", "#compdef motc"),
+    ("fish", "complete -c 'motc'"),
+  ])
+  func completionsKnowTheVerbs(shell: String, line: String) throws {
+    let result = try Motc()("--generate-completion-script", shell)
+    #expect(result.status == 0 && result.output.contains(line), "\(result.output.prefix(2000))")
+    for verb in Self.verbs { #expect(result.output.contains(verb)) }
+  }
+
+  @Test(arguments: [
+    ("motc co", ["compile", "convert"]), ("motc compile mod", ["model.motir"]),
+    ("motc compile model.motir --emit pl", ["plan"]), ("motc train --data fol", ["folder"]),
+    ("motc init model.motir -o no", ["notes.txt"]),
+  ])
+  func bashCompletes(line: String, words: [String]) throws {
+    let motc = try Motc()
+    try motc.write("", to: "notes.txt")
+    try FileManager.default.createDirectory(
+      atPath: motc.path("folder"), withIntermediateDirectories: false)
+    let script = try motc("--generate-completion-script", "bash").output
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/bash")
+    process.arguments = [
+      "-c",
+      """
+      \(script)
+      COMP_LINE='\(line)' COMP_WORDS=(\(line)) COMP_POINT=\(line.count) COMP_TYPE=9
+      COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+      _motc motc "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+      printf '%s\\n' "${COMPREPLY[@]}"
+      """,
+    ]
+    process.currentDirectoryURL = URL(fileURLWithPath: motc.folder.path)
+    process.environment = ["PATH": "/usr/bin:/bin"]
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    let found = String(decoding: output, as: UTF8.self).split(separator: "\n").map {
+      $0.trimmingCharacters(in: .whitespaces)
+    }
+    #expect(found.sorted() == words)
+  }
+
   @Test func unknownPassIsCorrected() throws {
     let result = try Motc()("compile", "model.motir", "--emit", "opt", "--disable", "keep-gruoped")
     #expect(result.status == 64)
