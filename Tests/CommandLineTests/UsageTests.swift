@@ -1,4 +1,5 @@
 import Foundation
+import Runtime
 import Testing
 
 /// The command line itself: help, wrong usage, exit codes.
@@ -109,6 +110,27 @@ import Testing
     let names = result.output.split(separator: "\n").compactMap { $0.split(separator: " ").first }
     #expect(names.first == "cache-routing-plan")
     #expect(names.suffix(2) == ["generated-matmul", "split-f32"])
+  }
+
+  /// Each setting is an option, a key of the file and a row of the page, and there are no others.
+  @Test func settingsHaveOneName() throws {
+    let motc = try Motc()
+    let help = try motc("train", "--help").output
+    let page = try String(contentsOfFile: "\(Motc.repository)/docs/training.md", encoding: .utf8)
+    let section = try #require(help.components(separatedBy: "SETTINGS:\n").dropFirst().first)
+      .components(separatedBy: "\n\n")[0]
+    let options = section.split(separator: "\n").compactMap { line in
+      line.split(separator: " ").first.flatMap { $0.hasPrefix("--") ? String($0) : nil }
+    }
+    let names = TrainingSettings.keys.map(\.name)
+    #expect(
+      options.sorted() == (["config"] + names).map { "--\($0.replacing("_", with: "-"))" }.sorted())
+    for name in names {
+      let option = "--\(name.replacing("_", with: "-"))"
+      let result = try motc("train", "model.motir", "--data", ".", "--out", "r", option, "wrong")
+      #expect(result.status == 64 && result.errors.contains("\(name) is "), "\(result.errors)")
+      #expect(page.contains("`\(name)`"), "\(name)")
+    }
   }
 
   @Test func doctorDescribesTheMachine() throws {
