@@ -72,6 +72,7 @@ struct Convert: ParsableCommand {
     let scheme =
       try map.map { path throws(Diagnostics) in try NameScheme(path: path) }
       ?? NameScheme(named: names ?? "")
+    try requireWritable(output)
     let module = try model.load(clock)
     let table = try NameTable(module, scheme)
     let files =

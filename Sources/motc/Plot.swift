@@ -77,10 +77,15 @@ struct Plot: ParsableCommand {
         "no run has the metric '\(name)'", suggestion: "they have \(known.joined(separator: ", "))")
     }
     guard problems.isEmpty else { throw Diagnostics(problems) }
-    guard wanted.isEmpty else { return wanted }
     let objectives = known.filter { $0.hasPrefix("loss.") }
     let losses = objectives.isEmpty ? known.filter { $0 == "loss" } : objectives
-    guard losses.isEmpty else { return losses }
+    let chosen = wanted.isEmpty ? losses : wanted
+    guard chosen.count <= 24 else {
+      throw Diagnostics([
+        Diagnostic("\(chosen.count) panels do not fit", suggestion: "name at most 24 by --metric")
+      ])
+    }
+    guard chosen.isEmpty else { return chosen }
     throw Diagnostics([
       Diagnostic(
         "the metrics have no losses",

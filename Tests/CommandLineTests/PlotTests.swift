@@ -114,6 +114,15 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: motc.path("run/curves.svg")))
   }
 
+  @Test(.enabled(if: hasGnuplot), arguments: [(30, "24"), (300, "more than 256")])
+  func metricsWithoutEnd(count: Int, message: String) throws {
+    let motc = try prepared("run")
+    let numbers = (0..<count).map { "\"loss.\($0)\":1" }.joined(separator: ",")
+    try motc.write("{\"step\":1,\(numbers)}\n", to: "run/metrics.jsonl")
+    let result = try motc("plot", "run")
+    #expect(result.status == 1 && result.errors.contains(message), "\(result.errors)")
+  }
+
   @Test(.enabled(if: hasGnuplot)) func requestsThatCannotBe() throws {
     let motc = try prepared("a", "b")
     for (arguments, status, message) in [

@@ -90,7 +90,7 @@ import Testing
     let more = ["--checkpoint-every", "4", "--validate-every", "0", "--resume", "auto"]
     let kills = Int(ProcessInfo.processInfo.environment["MOTC_KILLS"] ?? "") ?? 30
     // More than the runs make until they are killed.
-    let steps = max(1000, 40 * kills)
+    let steps = 60 * kills
     let arguments = { command($0, steps: steps, more) }
     #expect(try motc.run(arguments("whole")).status == 0)
     let moments = CounterRandom(seed: 1, name: "kills")

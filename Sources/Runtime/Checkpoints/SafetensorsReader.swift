@@ -47,8 +47,9 @@ package struct SafetensorsReader {
 
   /// Opens the files at `paths` as one; of metadata, it has the first one's.
   ///
+  /// - Parameter name: what messages call them.
   /// - Throws: `Diagnostics` with what is wrong with the files, and with every tensor that two of them have.
-  package init(paths: [String]) throws(Diagnostics) {
+  package init(paths: [String], name: String? = nil) throws(Diagnostics) {
     var owners: [String: String] = [:]
     var tensors: [Tensor] = []
     var problems: [Diagnostic] = []
@@ -68,7 +69,8 @@ package struct SafetensorsReader {
       }
     }
     guard problems.isEmpty else { throw Diagnostics(problems) }
-    self.init(path: paths.joined(separator: ", "), metadata: metadata ?? [], tensors)
+    let all = paths.count == 1 ? paths[0] : "\(paths.count) files"
+    self.init(path: name ?? all, metadata: metadata ?? [], tensors)
   }
 
   /// Returns the tensors whose names `isRemoved` does not want away.

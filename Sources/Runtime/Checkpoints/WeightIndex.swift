@@ -11,7 +11,8 @@ package enum WeightIndex {
       try places(of: path)
     }
     let files = Set(listed.map(\.file)).sorted()
-    let reader = try SafetensorsReader(paths: files.map { "\(path.folderOfPath)/\($0)" })
+    let reader = try SafetensorsReader(
+      paths: files.map { "\(path.folderOfPath)/\($0)" }, name: path)
     var problems: [Diagnostic] = []
     for (name, file) in listed where reader.tensor(name) == nil {
       problems.append(

@@ -27,6 +27,8 @@ struct RunCurves {
   var name: String { fullPath.nameOfPath }
 
   private static let prefix = "validation."
+  /// Metrics, at most.
+  private static let most = 256
 
   /// Reads the metrics of the run in the folder at `path`.
   ///
@@ -40,6 +42,9 @@ struct RunCurves {
       }
       end = max(end, x)
       for number in numbers { add(number, at: x) }
+      guard names.count <= Self.most else {
+        throw Diagnostic("\(path): the metrics have more than \(Self.most) different numbers")
+      }
     }
     if endsEarly {
       report([

@@ -39,7 +39,8 @@ package struct NameTable {
           }
           entries.append(entry)
         } catch {
-          problems.append(error)
+          // A modality without a name is one problem, not one a tensor.
+          if !problems.contains(error) { problems.append(error) }
         }
       }
     }
