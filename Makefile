@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 RELEASE = .build/release
 
-.PHONY: demo test bench lint install build clean
+.PHONY: demo test soak bench lint install build clean
 
 # A model from its description to a trained step, with the numbers on the way.
 demo: build
@@ -17,6 +17,14 @@ test:
 	Tests/oracle/run.sh
 	! command -v python3 >/dev/null || python3 -m unittest discover examples/shapes
 
+# Kills a training run 500 times, at random moments, and wants in the end what a run that never stopped
+# leaves, to the bit. It takes minutes; KILLS=… for another number.
+soak: KILLS = 500
+soak:
+	scripts/setup.sh
+	swift build -c release --build-tests
+	MOTC_KILLS=$(KILLS) swift test -c release --skip-build --filter killsAtAnyMomentLoseNothing
+
 # motc and its peers in turn; rewrites the tables of docs/benchmarks.md. QUICK=1 takes two minutes and
 # rewrites nothing.
 bench: build
@@ -27,12 +35,13 @@ lint:
 	scripts/setup.sh swift
 	scripts/lint.sh
 
-# The program, and beside it the module that specs import.
+# The program, and beside it the module that specs import; its manual page, and completions for shells.
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/motc
 	install -m 755 $(RELEASE)/motc $(DESTDIR)$(PREFIX)/bin/motc
 	install -m 755 $(RELEASE)/libMoTIR.so $(DESTDIR)$(PREFIX)/lib/motc/libMoTIR.so
 	install -m 644 $(RELEASE)/Modules/MoTIR.swiftmodule $(DESTDIR)$(PREFIX)/lib/motc/MoTIR.swiftmodule
+	scripts/install-share.sh $(DESTDIR)$(PREFIX)/share
 
 build:
 	scripts/setup.sh

@@ -56,7 +56,7 @@ find_missing() {
   has_header openssl/sha.h || missing+=(libssl-dev)
   # Specs are evaluated without it too, then with limits alone.
   command -v bwrap >/dev/null || wanted+=(bubblewrap)
-  # Draws the pictures of `motc bench --svg`, and nothing else.
+  # Draws the pictures of `motc plot` and `motc bench --svg`, and nothing else.
   command -v gnuplot >/dev/null || wanted+=(gnuplot-nox)
 }
 
@@ -90,7 +90,7 @@ find_missing
 for package in "${wanted[@]}"; do
   case "$package" in
   bubblewrap) loss='specs are evaluated with limits of time and memory but no sandbox' ;;
-  gnuplot-nox) loss='motc bench --svg draws nothing' ;;
+  gnuplot-nox) loss='motc plot and motc bench --svg draw nothing' ;;
   esac
   printf 'setup: without %s, %s.\n' "$package" "$loss" >&2
 done

@@ -18,7 +18,9 @@ struct BatchCommand: ParsableCommand {
 
   @OptionGroup var model: ModelArguments
 
-  @Option(help: ArgumentHelp("The folder of shards (motc tokenize).", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("The folder of shards (motc tokenize).", valueName: "folder"),
+    completion: .directory)
   var data: String
 
   @Option(help: "The step, from 1, whose batch it is.")
@@ -27,7 +29,9 @@ struct BatchCommand: ParsableCommand {
   @Option(help: "Equal seeds give equal batches.")
   var seed: UInt64 = 0
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"),
+    completion: .file())
   var output: String
 
   func validate() throws {

@@ -43,7 +43,9 @@ struct Bench: ParsableCommand {
       valueName: "mix"))
   var mix: [String] = []
 
-  @Option(help: ArgumentHelp("Compare with this model of the same batch.", valueName: "spec"))
+  @Option(
+    help: ArgumentHelp("Compare with this model of the same batch.", valueName: "spec"),
+    completion: .model)
   var against: String?
 
   @Option(help: ArgumentHelp("What to measure: train, forward; or decode.", valueName: "tasks"))
@@ -55,12 +57,13 @@ struct Bench: ParsableCommand {
   @Flag(help: "Print where the time goes, kernel by kernel.")
   var kernels = false
 
-  @Option(help: ArgumentHelp("Write the results here too.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write the results here too.", valueName: "file"), completion: .file())
   var json: String?
 
   @Option(
     help: ArgumentHelp(
-      "Draw roofline.svg here, and with --ablate ablation.svg; takes gnuplot.", valueName: "folder")
+      "Draw roofline.svg here, and with --ablate ablation.svg; takes gnuplot.", valueName: "folder"),
+    completion: .directory
   )
   var svg: String?
 

@@ -41,7 +41,9 @@ struct Compile: ParsableCommand {
       valueName: "name"))
   var functions: [String] = []
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   @Option(

@@ -19,7 +19,9 @@ struct Init: ParsableCommand {
   @Option(help: "Equal seeds give equal parameters.")
   var seed: UInt64 = 0
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"),
+    completion: .file())
   var output: String
 
   func run() throws {

@@ -13,7 +13,9 @@ struct Opt: ParsableCommand {
         motc opt model.motir --passes cache-routing-plan,keep-grouped
       """)
 
-  @Argument(help: ArgumentHelp("The IR text.", valueName: "file.motir"))
+  @Argument(
+    help: ArgumentHelp("The IR text.", valueName: "file.motir"),
+    completion: .file(extensions: ["motir"]))
   var file: String?
 
   @Option(help: ArgumentHelp("Passes, separated by commas; by default all.", valueName: "a,b"))
@@ -22,7 +24,9 @@ struct Opt: ParsableCommand {
   @Flag(name: .customLong("list-passes"), help: "List the passes in their order.")
   var listPasses = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func validate() throws {

@@ -24,13 +24,16 @@ struct Run: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Write what each thread did, and when, for chrome://tracing or Perfetto.", valueName: "json"))
+      "Write what each thread did, and when, for chrome://tracing or Perfetto.", valueName: "json"),
+    completion: .file())
   var trace: String?
 
-  @Option(help: ArgumentHelp("The parameters.", valueName: "file"))
+  @Option(help: ArgumentHelp("The parameters.", valueName: "file"), completion: .file())
   var weights: String
 
-  @Option(help: ArgumentHelp("The batch: tokens i32 [B, S] and more.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("The batch: tokens i32 [B, S] and more.", valueName: "file"),
+    completion: .file())
   var input: String
 
   @Flag(help: "Compute the gradient of the loss for each parameter.")
@@ -39,7 +42,9 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("Results, separated by commas: logits, loss, …", valueName: "names"))
   var outputs: String?
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"),
+    completion: .file())
   var output: String
 
   func run() throws {

@@ -43,17 +43,20 @@ struct Tokenize: ParsableCommand {
 
   @OptionGroup var model: ModelArguments
 
-  @Option(help: ArgumentHelp("The folder of files.", valueName: "folder"))
+  @Option(help: ArgumentHelp("The folder of files.", valueName: "folder"), completion: .directory)
   var data: String
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The folder to make.", valueName: "folder"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The folder to make.", valueName: "folder"),
+    completion: .directory)
   var output: String
 
   @Option(help: "What pictures are made of: patches of a codebook, or pixels of 64 colours.")
   var pictures = Pictures.codebook
 
   @Option(
-    help: ArgumentHelp("Take this codebook and learn none.", valueName: "file"))
+    help: ArgumentHelp("Take this codebook and learn none.", valueName: "file"), completion: .file()
+  )
   var codebook: String?
 
   @Option(help: "Patches in a row of a picture, and rows of them.")

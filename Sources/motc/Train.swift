@@ -24,14 +24,17 @@ struct Train: ParsableCommand {
   @OptionGroup var reports: ReportArguments
   @OptionGroup(title: "Settings") var settings: SettingsArguments
 
-  @Option(help: ArgumentHelp("The folder of shards (motc tokenize).", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("The folder of shards (motc tokenize).", valueName: "folder"),
+    completion: .directory)
   var data: String
 
-  @Option(help: ArgumentHelp("The folder of the run.", valueName: "folder"))
+  @Option(help: ArgumentHelp("The folder of the run.", valueName: "folder"), completion: .directory)
   var out: String
 
   @Option(
-    help: ArgumentHelp("Begin with these weights, unless the run goes on.", valueName: "file"))
+    help: ArgumentHelp("Begin with these weights, unless the run goes on.", valueName: "file"),
+    completion: .file())
   var weights: String?
 
   /// Where a run goes on.
@@ -54,29 +57,12 @@ struct Train: ParsableCommand {
     let module = try model.load(clock)
     let identity = try RunIdentity(module, options, settings, data: data)
     if let start { try identity.check(start.checkpoint, at: start.path) }
-    let source = try BatchSource(
-      TokenShards(folder: data, split: .train, module: module), module: module,
-      seed: UInt64(settings.seed),
-      position: start?.checkpoint.position ?? DataPosition())
+    let source = try source(of: module, settings, start?.checkpoint)
     let heldBack = try TokenShards(folder: data, split: .validation, module: module)
     let accumulation = try Accumulation(module, batches: settings.accumulate)
     let build = Build(accumulation.module, options, clock: clock, perfMap: reports.perfMap)
-    let tensors = try weights.map { try loadWeights($0, of: module, clock) }
-    let compiled = try build.model(["gradients", "loss"], trains: true, pool: execution.makePool())
-    if let start {
-      try clock.measure("load checkpoint") {
-        try Checkpoint.load(start.path, into: compiled, of: module)
-      }
-    } else {
-      try CannotRun.unless { try folder.create(again: resume != nil) }
-      if let tensors {
-        try compiled.load(tensors)
-      } else {
-        clock.measure("initialize") { compiled.initialize(seed: UInt64(settings.seed)) }
-      }
-    }
+    let compiled = try model(build, settings, in: folder, from: start?.path)
     if reports.time { clock.report() }
-    try CannotRun.unless { try folder.lock() }
     let run = try TrainingRun(
       compiled, build, settings, accumulation, folder, identity: identity, from: start?.checkpoint)
     try run.begin(start == nil ? spec : nil)
@@ -100,21 +86,57 @@ struct Train: ParsableCommand {
   }
 
   /// Returns the checkpoint to go on from, with its folder; `nil` for a run from the beginning.
+  ///
+  /// Nobody else can train in the folder of a run that goes on from here on: checkpoints that are read stay.
   private func checkpoint(
     in folder: RunFolder
   ) throws -> (path: String, checkpoint: Checkpoint)? {
-    guard resume != nil, let newest = try folder.newest() else { return nil }
+    guard resume != nil, !folder.steps.isEmpty else { return nil }
+    try CannotRun.unless { try folder.lock() }
+    guard let newest = try folder.newest() else { return nil }
     report(
       newest.damaged.map { problem in
         Diagnostic(problem.message, suggestion: "an older checkpoint is taken", severity: .warning)
       })
     return (newest.path, newest.checkpoint)
   }
+
+  /// Returns the batches behind `checkpoint`, or from the first.
+  private func source(
+    of module: Module, _ settings: TrainingSettings, _ checkpoint: Checkpoint?
+  ) throws -> sending BatchSource {
+    try BatchSource(
+      TokenShards(folder: data, split: .train, module: module), module: module,
+      seed: UInt64(settings.seed), position: checkpoint?.position ?? DataPosition())
+  }
+
+  /// Returns the compiled model with the weights that training begins with, those of the checkpoint at `path` if
+  /// there is one; the folder of a run that begins is made when nothing else can fail.
+  private func model(
+    _ build: Build, _ settings: TrainingSettings, in folder: RunFolder, from path: String?
+  ) throws -> CompiledModel {
+    let (module, clock) = (build.module, build.clock)
+    let tensors = try weights.map { try loadWeights($0, of: module, clock) }
+    let compiled = try build.model(["gradients", "loss"], trains: true, pool: execution.makePool())
+    if let path {
+      try clock.measure("load checkpoint") {
+        try Checkpoint.load(path, into: compiled, of: module)
+      }
+      return compiled
+    }
+    try CannotRun.unless { try folder.begin(again: resume != nil) }
+    if let tensors {
+      try compiled.load(tensors)
+    } else {
+      clock.measure("initialize") { compiled.initialize(seed: UInt64(settings.seed)) }
+    }
+    return compiled
+  }
 }
 
 /// The settings that options give.
 struct SettingsArguments: ParsableArguments {
-  @Option(help: ArgumentHelp("A YAML file of settings.", valueName: "file"))
+  @Option(help: ArgumentHelp("A YAML file of settings.", valueName: "file"), completion: .file())
   var config: String?
 
   @Option(help: "Updates of the weights.") var steps: String?

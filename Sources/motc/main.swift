@@ -1,6 +1,8 @@
 import ArgumentParser
+import Runtime
 
 openStandardDescriptors()
+MappedRanges.watch()
 do {
   var command = try Motc.parseAsRoot()
   try command.run()

@@ -1,12 +1,13 @@
 import Foundation
 import MoTIR
 import Runtime
+import TestSupport
 import Testing
 
 /// `motc train`: what is left when it ends, however it ends.
 @Suite struct TrainingTests {
   /// Returns a folder with shards for `model.motir`.
-  private func prepared() throws -> Motc {
+  func prepared() throws -> Motc {
     let motc = try Motc()
     try writeShards("shards", motc)
     return motc
@@ -22,7 +23,7 @@ import Testing
   }
 
   /// The command of a run to `out` with three checkpoints.
-  private func command(_ out: String, steps: Int = 6, _ more: [String] = []) -> [String] {
+  func command(_ out: String, steps: Int = 6, _ more: [String] = []) -> [String] {
     [
       "train", "model.motir", "--data", "shards", "--out", out, "--steps", "\(steps)",
       "--checkpoint-every", "\(max(2, steps / 3))", "--validate-every", "3", "--warmup", "2",
@@ -54,6 +55,39 @@ import Testing
     let again = try motc.run(command("whole", ["--resume", "auto"]))
     #expect(again.status == 0 && again.errors.contains("last step"))
     #expect(try remains("whole", motc) == whole)
+  }
+
+  @Test func smallBatchesAreOneLargeOne() throws {
+    let motc = try prepared()
+    func losses(_ out: String, batch: Int, accumulate: Int) throws -> [Double] {
+      let model = try twoSizes(batch, motc)
+      let arguments = command(out, ["--accumulate", "\(accumulate)"]).map {
+        $0 == "model.motir" ? model : $0
+      }
+      #expect(try motc.run(arguments).status == 0)
+      return try motc.text("\(out)/metrics.csv").split(separator: "\n").dropFirst().compactMap {
+        Double($0.split(separator: ",")[3])
+      }
+    }
+    let whole = try losses("whole", batch: 4, accumulate: 1)
+    let parts = try losses("parts", batch: 1, accumulate: 4)
+    #expect(whole.count == 6)
+    for (a, b) in zip(whole, parts) { #expect(abs(a - b) < 1e-5, "\(whole) and \(parts)") }
+    let changed = try motc.run(
+      command("parts", ["--accumulate", "2", "--resume", "auto"]).map {
+        $0 == "model.motir" ? "model-1.motir" : $0
+      })
+    #expect(changed.status == 1 && changed.errors.contains("accumulate is 2, but was 4"))
+  }
+
+  /// Writes the model for batches of `batch` and returns the name of its file.
+  private func twoSizes(_ batch: Int, _ motc: Motc) throws -> String {
+    let name = "model-\(batch).motir"
+    var sizes = TestModels.Sizes()
+    sizes.batch = batch
+    try TestModels.mixture(sizes).text.write(
+      toFile: motc.path(name), atomically: true, encoding: .utf8)
+    return name
   }
 
   @Test(arguments: ["", ":kill"])
@@ -88,9 +122,11 @@ import Testing
   @Test func killsAtAnyMomentLoseNothing() throws {
     let motc = try prepared()
     let more = ["--checkpoint-every", "4", "--validate-every", "0", "--resume", "auto"]
-    let arguments = { command($0, steps: 1000, more) }
-    #expect(try motc.run(arguments("whole")).status == 0)
     let kills = Int(ProcessInfo.processInfo.environment["MOTC_KILLS"] ?? "") ?? 30
+    // More than the runs make until they are killed.
+    let steps = 60 * kills
+    let arguments = { command($0, steps: steps, more) }
+    #expect(try motc.run(arguments("whole")).status == 0)
     let moments = CounterRandom(seed: 1, name: "kills")
     var newest: Int { RunFolder(path: motc.path("run")).steps.last ?? -1 }
     for number in 0..<kills {
@@ -103,7 +139,7 @@ import Testing
       }
       #expect(result.status == -SIGKILL, "kill \(number) came too late: \(result.errors)")
     }
-    #expect(newest >= 4 * (kills - 1) && newest < 1000)
+    #expect(newest >= 4 * (kills - 1) && newest < steps)
     let last = try motc.run(arguments("run"))
     #expect(last.status == 0, "\(last.errors)")
     #expect(try remains("run", motc) == remains("whole", motc))

@@ -43,11 +43,17 @@ import Testing
     var fixture = try ReferenceFixture()
     let targets = try fixture.integers([0, 1, 5, -100, 7, 6])
     #expect(
-      try fixture.result(.tokenWeights([0..<1, 5..<7]), [targets])
+      try fixture.result(.tokenWeights([0..<1, 5..<7], hasCount: false), [targets])
         == [1.0 / 3, 0, 1.0 / 3, 0, 0, 1.0 / 3])
     var second = try ReferenceFixture()
     let none = try second.integers([-1, 9])
-    #expect(try second.result(.tokenWeights([0..<1]), [none]) == [0, 0])
+    #expect(try second.result(.tokenWeights([0..<1], hasCount: false), [none]) == [0, 0])
+    var third = try ReferenceFixture()
+    let some = try third.integers([0, 3, 0])
+    third.inputs["count.0"] = ReferenceValue(.integers([8]), type: .tensor(.i32, []))
+    let count = try third.graph.add(.input("count.0"), [], type: .tensor(.i32, []))
+    let counted = try third.result(.tokenWeights([0..<1], hasCount: true), [some, count])
+    #expect(counted == [0.125, 0, 0.125])
   }
 
   @Test func headLossIsTheLossOfTheLogits() throws {

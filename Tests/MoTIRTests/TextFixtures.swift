@@ -144,6 +144,8 @@ enum TextFixtures {
         %7 = head_loss %2, @head.weight, %1 : f32[T=2, 1]
         %8, %9, %10 = head_loss.gradient %2, @head.weight, %1, %7 : f32[T=2, 1], f32[T=2, 4], f32[30, 4]
         %11 = embed.gradient %0, %9 vocabulary 30 : f32[30, 4]
+        %12 = input "count.0" : i32[]
+        %13 = token_weights %1 count %12 ranges [0..<10] : f32[T=2, 1]
         return %4 as "loss", %11 as "grad.head.weight"
       }
     }

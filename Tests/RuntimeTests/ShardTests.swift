@@ -69,10 +69,10 @@ import Testing
     let queue = BatchQueue(
       try BatchSource(
         TokenShards(folder: folder.path, split: .train, module: module()), module: module(),
-        seed: 1))
+        seed: 1), count: 2)
     for _ in 0..<20 {
-      let (batch, next) = try queue.next()
-      #expect(try batch == source.next())
+      let (batches, next) = try queue.next()
+      #expect(try batches == [source.next(), source.next()])
       #expect(next == source.position)
     }
   }

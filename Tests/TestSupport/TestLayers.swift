@@ -128,7 +128,7 @@ extension GraphBuilder {
   package mutating func mean(
     _ losses: ValueID, _ targets: ValueID, over ranges: [Range<Int>]
   ) throws(TypingError) -> ValueID {
-    let weights = try add(.tokenWeights(ranges), [targets])
+    let weights = try add(.tokenWeights(ranges, hasCount: false), [targets])
     return try add(.sum, [binary(.multiply, losses, weights)])
   }
 }

@@ -9,6 +9,8 @@ final class MappedFile {
   let bytes: UnsafeRawBufferPointer
   private let path: String
   private let descriptor: Int32
+  /// Its place in the table of mapped files.
+  private let place: Int?
 
   /// Maps the file at `path`.
   ///
@@ -25,6 +27,7 @@ final class MappedFile {
     }
     self.path = path
     self.descriptor = descriptor
+    place = MappedRanges.add(bytes, path)
   }
 
   private static func mapped(
@@ -71,6 +74,7 @@ final class MappedFile {
   }
 
   deinit {
+    if let place { MappedRanges.remove(place) }
     close(descriptor)
     if let base = bytes.baseAddress {
       munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)

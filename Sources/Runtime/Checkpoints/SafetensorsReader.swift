@@ -36,6 +36,48 @@ package struct SafetensorsReader {
     }
   }
 
+  /// Creates a view of `tensors` from the files that `path` names.
+  private init(path: String, metadata: [(key: String, value: String)], _ tensors: [Tensor]) {
+    self.path = path
+    self.metadata = metadata
+    names = tensors.map(\.name)
+    self.tensors = Dictionary(
+      tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Opens the files at `paths` as one; of metadata, it has the first one's.
+  ///
+  /// - Parameter name: what messages call them.
+  /// - Throws: `Diagnostics` with what is wrong with the files, and with every tensor that two of them have.
+  package init(paths: [String], name: String? = nil) throws(Diagnostics) {
+    var owners: [String: String] = [:]
+    var tensors: [Tensor] = []
+    var problems: [Diagnostic] = []
+    var metadata: [(key: String, value: String)]?
+    for path in paths {
+      do throws(Diagnostic) {
+        let file = try SafetensorsReader(path: path)
+        metadata = metadata ?? file.metadata
+        for tensor in file.all {
+          if let other = owners.updateValue(path, forKey: tensor.name) {
+            throw Diagnostic("\(other) and \(path) both have a tensor \(quoted(tensor.name))")
+          }
+          tensors.append(tensor)
+        }
+      } catch {
+        problems.append(error)
+      }
+    }
+    guard problems.isEmpty else { throw Diagnostics(problems) }
+    let all = paths.count == 1 ? paths[0] : "\(paths.count) files"
+    self.init(path: name ?? all, metadata: metadata ?? [], tensors)
+  }
+
+  /// Returns the tensors whose names `isRemoved` does not want away.
+  func removing(_ isRemoved: (String) -> Bool) -> SafetensorsReader {
+    SafetensorsReader(path: path, metadata: metadata, all.filter { !isRemoved($0.name) })
+  }
+
   /// Returns the tensor called `name`, or `nil` if the file has none.
   package func tensor(_ name: String) -> Tensor? { tensors[name] }
 

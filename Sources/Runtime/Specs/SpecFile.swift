@@ -38,20 +38,7 @@ enum SpecFile {
 
   /// Returns a descriptor that reads `text`, from a file that has no name any more.
   static func open(_ text: String) throws(Diagnostic) -> Int32 {
-    var name = Array("\(FileManager.default.temporaryDirectory.path)/motc-spec-XXXXXX".utf8CString)
-    let writer = mkstemp(&name)
-    guard writer >= 0 else {
-      throw Diagnostic("cannot write to the folder of temporary files")
-    }
-    defer { close(writer) }
-    defer { unlink(name) }
-    _ = fcntl(writer, F_SETFD, FD_CLOEXEC)
-    let reader = Glibc.open(name, O_RDONLY | O_CLOEXEC)
-    let file = FileHandle(fileDescriptor: writer, closeOnDealloc: false)
-    guard reader >= 0, (try? file.write(contentsOf: Data(text.utf8))) != nil else {
-      throw Diagnostic("cannot write to the folder of temporary files")
-    }
-    return try raised(reader)
+    try raised(try unnamedFile(holding: text))
   }
 
   /// Returns a descriptor that reads nothing.

@@ -18,11 +18,25 @@ package struct RunFolder: Sendable {
   /// Creates a view of the folder at `path`.
   package init(path: String) { self.path = path }
 
+  /// Makes the folder for a run that begins, and keeps other processes from training in it.
+  ///
+  /// - Parameter again: whether a run may have been there that never came to its first checkpoint.
+  /// - Throws: `Diagnostic` if there is something in it already, or it cannot be made, or another trains in it.
+  package func begin(again: Bool) throws(Diagnostic) {
+    try create(again: again)
+    try lock()
+    guard steps.isEmpty else {
+      throw Diagnostic(
+        "another process began to train in \(path) meanwhile",
+        suggestion: "go on with its run by --resume auto")
+    }
+  }
+
   /// Makes the folder.
   ///
   /// - Parameter again: whether a run may have been there that never came to its first checkpoint.
   /// - Throws: `Diagnostic` if there is something in it already, or it cannot be made.
-  package func create(again: Bool) throws(Diagnostic) {
+  private func create(again: Bool) throws(Diagnostic) {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     guard again || names.isEmpty else {
       throw Diagnostic(

@@ -185,13 +185,13 @@ package struct TrainingSettings: Hashable, Sendable {
     _ path: String
   ) throws(Diagnostics) -> [String: (String, Location?)] {
     let mapping = try Diagnostics.collecting { () throws(Diagnostic) -> Yams.Node.Mapping in
-      try Self.mapping(path)
+      try YAMLFile.mapping(path)
     }
     var entries: [String: (String, Location?)] = [:]
     var problems: [Diagnostic] = []
     let known = keys.map(\.name)
     for (key, value) in mapping {
-      let place = key.mark.map { Location(file: path, line: $0.line, column: $0.column) }
+      let place = YAMLFile.place(of: key, path)
       let name = key.string ?? ""
       if !known.contains(name) {
         problems.append(
@@ -207,28 +207,5 @@ package struct TrainingSettings: Hashable, Sendable {
     }
     guard problems.isEmpty else { throw Diagnostics(problems) }
     return entries
-  }
-
-  private static func mapping(_ path: String) throws(Diagnostic) -> Yams.Node.Mapping {
-    let bytes = try MappedFile.contents(path, limit: 1 << 20)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw Diagnostic("\(path) is not UTF-8")
-    }
-    // A few aliases of aliases take longer to compare than anyone waits.
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
-    where line.prefix(while: { $0 != "#" }).contains(where: { "&*".contains($0) }) {
-      throw Diagnostic(
-        "settings have no anchors or aliases (& and *)",
-        at: Location(file: path, line: number + 1, column: 1))
-    }
-    let node: Yams.Node?
-    do { node = try Yams.compose(yaml: text) } catch {
-      throw Diagnostic("\(path) is no YAML: \(quoted("\(error)".prefix { $0 != "\n" }))")
-    }
-    guard let node else { return Yams.Node.Mapping([]) }
-    guard let mapping = node.mapping else {
-      throw Diagnostic("\(path) has no lines of the form KEY: VALUE")
-    }
-    return mapping
   }
 }

@@ -25,7 +25,7 @@ struct BenchPlots {
   /// Draws `report`, and the kernels of the first case whose time was followed.
   func write(_ report: BenchReport, _ cases: [BenchCase]) throws {
     if let (script, size) = report.ablationPlot {
-      try Output("\(folder)/ablation.svg").write(try gnuplot.svg(script, size: size))
+      try Output("\(folder)/ablation.svg").write(try gnuplot.picture(script, size: size))
     }
     guard let subject = cases.first(where: { $0.subject.profile != nil })?.subject,
       let profile = subject.profile, let bandwidth = report.machine.memoryBandwidth
@@ -36,6 +36,6 @@ struct BenchPlots {
       title: "\(report.model), \(report.precision): the kernels of \(what)",
       groups: profile.groups(of: entry), peak: report.machine.peakGflops,
       matrixPeak: report.machine.matrixPeakGflops, bandwidth: bandwidth)
-    try Output("\(folder)/roofline.svg").write(try gnuplot.svg(plot.script, size: plot.size))
+    try Output("\(folder)/roofline.svg").write(try gnuplot.picture(plot.script, size: plot.size))
   }
 }

@@ -5,9 +5,16 @@ import Runtime
 
 extension Precision: ExpressibleByArgument {}
 
+extension CompletionKind {
+  /// Files that describe models.
+  static let model = CompletionKind.file(extensions: ["swift-spec", "motir"])
+}
+
 /// Which model, and at what sizes.
 struct ModelArguments: ParsableArguments {
-  @Argument(help: ArgumentHelp("The model: a .swift-spec or .motir file.", valueName: "spec"))
+  @Argument(
+    help: ArgumentHelp("The model: a .swift-spec or .motir file.", valueName: "spec"),
+    completion: .model)
   var spec: String
 
   @Option(help: "Sequences in a batch, in place of the spec's number.")

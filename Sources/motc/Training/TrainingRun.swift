@@ -91,13 +91,7 @@ final class TrainingRun {
     began = .now
     var saved = step
     while step < settings.steps, Interruption.exitCode == nil {
-      var numbers = try advance(queue)
-      if isDue(settings.validateEvery), !validation.isEmpty {
-        pause { numbers.merge(validate(validation)) { $1 } }
-      }
-      numbers["seconds"] = seconds
-      try CannotRun.unless { try metrics.add(numbers) }
-      if isDue(settings.logEvery) || step == 1 { say(log.line(step, rate: rate, peak: peak)) }
+      try takeStep(queue, validation)
       if isDue(settings.checkpointEvery) {
         try pause { try save() }
         saved = step
@@ -105,6 +99,24 @@ final class TrainingRun {
       if peak == nil, seconds > 5 { try pause { peak = try measurePeak() } }
     }
     if saved < step { try save() }
+    try end()
+  }
+
+  /// Makes a step, and validates if that is due; tells the metrics, and people, of it.
+  private func takeStep(_ queue: BatchQueue, _ validation: Validation) throws {
+    var numbers = try advance(queue)
+    if isDue(settings.validateEvery), !validation.isEmpty {
+      pause { numbers.merge(validate(validation)) { $1 } }
+    }
+    numbers["seconds"] = seconds
+    try CannotRun.unless { try metrics.add(numbers) }
+    if isDue(settings.logEvery) || step == 1 { say(log.line(step, rate: rate, peak: peak)) }
+  }
+
+  /// Says why training stops, and where the weights are.
+  ///
+  /// - Throws: `ExitCode` if someone wanted the process to end.
+  private func end() throws {
     if let code = Interruption.exitCode, step < settings.steps {
       say("interrupted behind step \(step); go on by --resume auto")
       throw ExitCode(code)
