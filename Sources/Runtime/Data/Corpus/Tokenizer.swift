@@ -1,9 +1,9 @@
 package import MoTIR
 
-/// Turns text, pictures and speech units into the token ids of a model's modalities, and back.
+/// Turns text, pictures and speech into the token ids of a model's modalities, and back.
 ///
-/// Text is its UTF-8 bytes, a picture the codes of its patches, row by row. A token is the code plus the start
-/// of its modality's vocabulary.
+/// Text is its UTF-8 bytes, a picture the codes of its patches, row by row, speech the codes of its units. A token is
+/// the code plus the start of its modality's vocabulary.
 package struct Tokenizer: Sendable {
   /// What a modality must be called to take a kind of data.
   package enum Kind: String, Sendable, CaseIterable {
@@ -15,11 +15,16 @@ package struct Tokenizer: Sendable {
   private let modalities: [ModalityDeclaration]
   /// What pictures are made of, if there are any.
   package let pictures: PictureCodebook?
+  /// What recordings are made of, if there are any.
+  package let speech: SpeechCodebook?
 
   /// Creates the tokenizer of `module`'s modalities.
-  package init(module: Module, pictures: PictureCodebook? = nil) {
+  package init(
+    module: Module, pictures: PictureCodebook? = nil, speech: SpeechCodebook? = nil
+  ) {
     modalities = module.modalities
     self.pictures = pictures
+    self.speech = speech
   }
 
   /// Returns the modality for data of `kind`, or `nil` if there is none.
@@ -29,7 +34,7 @@ package struct Tokenizer: Sendable {
 
   /// Returns the tokens of a document: the item's text and its content, in this order or the other.
   ///
-  /// - Throws: `Diagnostic` if a picture cannot be read, or a modality lacks ids.
+  /// - Throws: `Diagnostic` if a picture or recording cannot be read, or a modality lacks ids.
   package func document(_ item: CorpusItem, textFirst: Bool) throws(Diagnostic) -> [Int] {
     let text = try tokens(text: item.text)
     let content =
@@ -37,6 +42,7 @@ package struct Tokenizer: Sendable {
       case .none: [Int]()
       case .picture(let path): try tokens(picture: CorpusFolder.picture(at: path))
       case .speech(let units): try tokens(speech: units)
+      case .recording(let path): try tokens(waveform: CorpusFolder.recording(at: path))
       }
     return textFirst ? text + content : content + text
   }
@@ -71,6 +77,16 @@ package struct Tokenizer: Sendable {
     return marked(units.map { speech.vocabulary.lowerBound + $0 }, speech)
   }
 
+  /// Returns the tokens of `waveform`, between their modality's markers.
+  ///
+  /// - Requires: there is a codebook of speech.
+  /// - Throws: `Diagnostic` unless there is a modality `speech` with an id for each code.
+  package func tokens(waveform: Waveform) throws(Diagnostic) -> [Int] {
+    guard let speech else { preconditionFailure("recordings need a codebook") }
+    _ = try modality(.speech, codes: speech.count)
+    return try tokens(speech: speech.units(of: waveform))
+  }
+
   /// Returns the text of the text tokens among `tokens`; bytes that are no UTF-8 become �.
   package func text(_ tokens: [Int]) -> String {
     guard let range = modality(.text)?.vocabulary else { return "" }
@@ -90,13 +106,23 @@ package struct Tokenizer: Sendable {
     return pictures.picture(of: tokens.filter(range.contains).map { $0 - range.lowerBound })
   }
 
+  /// Returns the recording of the speech tokens among `tokens`.
+  ///
+  /// - Requires: there is a codebook of speech.
+  package func waveform(_ tokens: [Int]) -> Waveform {
+    guard let speech else { preconditionFailure("recordings need a codebook") }
+    let range = modality(.speech)?.vocabulary ?? 0..<0
+    return speech.waveform(of: tokens.filter(range.contains).map { $0 - range.lowerBound })
+  }
+
   /// Returns the ids of `modality` that stand for something: bytes of text, codes of a codebook.
   package func codes(of modality: ModalityDeclaration) -> Range<Int> {
     let count =
       switch Kind(rawValue: modality.name) {
       case .text: 256
       case .image: pictures?.count
-      case .speech, nil: nil as Int?
+      case .speech: speech?.count
+      case nil: nil as Int?
       }
     let range = modality.vocabulary
     return range.lowerBound..<min(range.upperBound, range.lowerBound + (count ?? range.count))
