@@ -101,21 +101,19 @@ struct Tokenize: ParsableCommand {
     let plain = Tokenizer(module: module)
     let items = try CorpusFolder(path: data).items(
       pictures: plain.modality(.image) != nil, speech: plain.modality(.speech) != nil)
+    // Before codebooks are learned, which takes the longest.
+    var writer = try ShardWriter(folder: output, module: module)
     let tokenizer = try clock.measure("codebook") {
       Tokenizer(
         module: module, pictures: try pictureCodebook(for: items, plain),
         speech: try speechCodebook(for: items, plain))
     }
-    var writer = try ShardWriter(folder: output, module: module)
     try clock.measure("tokenize") {
       for item in items {
         let random = CounterRandom(seed: seed, name: item.text)
         let split: ShardManifest.Split = random.uniform(0) <= validation ? .validation : .train
-        for textFirst in order.textFirst {
-          let document = try tokenizer.document(item, textFirst: textFirst)
+        for document in try tokenizer.documents(of: item, textFirst: order.textFirst) {
           try CannotRun.unless { try writer.append(document, to: split) }
-          // Text alone has one order.
-          if item.content == .none { break }
         }
       }
     }
@@ -133,15 +131,15 @@ struct Tokenize: ParsableCommand {
         + "\(text(manifest.validation)) held back")
   }
 
-  /// Returns the codebook that the pictures among `items` are coded by; `nil` if there are none.
+  /// Returns the codebook that is given, or that the pictures among `items` are coded by; `nil` if there are none.
   private func pictureCodebook(
     for items: [CorpusItem], _ tokenizer: Tokenizer
   ) throws -> PictureCodebook? {
     let paths = items.compactMap { item in
       if case .picture(let path) = item.content { path } else { nil }
     }
-    guard let image = tokenizer.modality(.image), !paths.isEmpty else { return nil }
     if let codebook { return try PictureCodebook(path: codebook) }
+    guard let image = tokenizer.modality(.image), !paths.isEmpty else { return nil }
     let (side, patch) = (side ?? 8, patch ?? 4)
     guard pictures != .palette else { return .palette(side: side * patch) }
     let sample = try VectorSample(of: paths, width: 3 * patch * patch, seed: seed) { path in
@@ -151,15 +149,15 @@ struct Tokenize: ParsableCommand {
       from: sample.values, side: side, patch: patch, count: image.vocabulary.count, seed: seed)
   }
 
-  /// Returns the codebook that the recordings among `items` are coded by; `nil` if there are none.
+  /// Returns the codebook that is given, or that the recordings among `items` are coded by; `nil` if there are none.
   private func speechCodebook(
     for items: [CorpusItem], _ tokenizer: Tokenizer
   ) throws -> SpeechCodebook? {
     let paths = items.compactMap { item in
       if case .recording(let path) = item.content { path } else { nil }
     }
-    guard let speech = tokenizer.modality(.speech), !paths.isEmpty else { return nil }
     if let speechCodebook { return try SpeechCodebook(path: speechCodebook) }
+    guard let speech = tokenizer.modality(.speech), !paths.isEmpty else { return nil }
     return try SpeechCodebook.learned(from: paths, count: speech.vocabulary.count, seed: seed)
   }
 }

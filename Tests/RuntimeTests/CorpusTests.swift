@@ -238,7 +238,7 @@ import Testing
       for (name, text) in files { _ = try folder.write(Array(text.utf8), to: name) }
       do {
         let items = try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
-        for item in items { _ = try tokenizer.document(item, textFirst: true) }
+        for item in items { _ = try tokenizer.documents(of: item, textFirst: [true]) }
         return ""
       } catch {
         return "\(error)"

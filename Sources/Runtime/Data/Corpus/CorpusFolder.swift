@@ -45,29 +45,12 @@ package struct CorpusFolder {
   ) throws(Diagnostic) -> [CorpusItem] {
     guard hasCaptions else { return try texts() }
     let captions = try captions()
-    let isRecording = captions.map { $0.file.lowercased().hasSuffix(".wav") }
-    func items(
-      _ wanted: Bool, _ content: (String) -> CorpusItem.Content
-    ) throws(Diagnostic) -> [CorpusItem] {
-      var items: [CorpusItem] = []
-      for (index, (file, caption)) in captions.enumerated() where isRecording[index] == wanted {
-        items.append(CorpusItem(text: caption + "\n", content: content(try path(of: file))))
-      }
-      return items
+    var items: [CorpusItem] = []
+    if pictures {
+      items += try self.items(captions.filter { !isRecording($0.file) }) { .picture($0) }
     }
-    var all: [CorpusItem] = []
-    if pictures { all += try items(false) { .picture($0) } }
-    if wantsSpeech {
-      let recordings = try items(true) { .recording($0) }
-      let units = try speech(captions.map(\.caption))
-      guard recordings.isEmpty || units.isEmpty else {
-        throw Diagnostic(
-          "\(path) has recordings and speech-units.txt, whose units are others",
-          suggestion: "leave one of them out")
-      }
-      all += recordings + units
-    }
-    guard all.isEmpty else { return all }
+    if wantsSpeech { items += try speech(captions) }
+    guard items.isEmpty else { return items }
     return captions.map { CorpusItem(text: $0.caption + "\n", content: .none) }
   }
 
@@ -155,8 +138,36 @@ package struct CorpusFolder {
     return "\(path)/\(name)"
   }
 
-  /// Returns the speech of `captions`, if the folder has any.
-  private func speech(_ captions: [String]) throws(Diagnostic) -> [CorpusItem] {
+  /// Returns items whose content is that of files.
+  private func items(
+    _ captions: [(file: String, caption: String)], _ content: (String) -> CorpusItem.Content
+  ) throws(Diagnostic) -> [CorpusItem] {
+    var items: [CorpusItem] = []
+    for (file, caption) in captions {
+      items.append(CorpusItem(text: caption + "\n", content: content(try path(of: file))))
+    }
+    return items
+  }
+
+  /// `true` iff the file called `name` is a recording.
+  private func isRecording(_ name: String) -> Bool { name.lowercased().hasSuffix(".wav") }
+
+  /// Returns the speech of `captions`, if the folder has any: recordings or units.
+  private func speech(
+    _ captions: [(file: String, caption: String)]
+  ) throws(Diagnostic) -> [CorpusItem] {
+    let recordings = try items(captions.filter { isRecording($0.file) }) { .recording($0) }
+    let units = try units(captions.map(\.caption))
+    guard recordings.isEmpty || units.isEmpty else {
+      throw Diagnostic(
+        "\(path) has recordings and speech-units.txt, whose units are not those of a codebook",
+        suggestion: "leave one of them out")
+    }
+    return recordings + units
+  }
+
+  /// Returns the speech of `captions` in `speech-units.txt`, if it is there.
+  private func units(_ captions: [String]) throws(Diagnostic) -> [CorpusItem] {
     let file = "\(path)/speech-units.txt"
     guard FileManager.default.fileExists(atPath: file) else { return [] }
     let lines = try lines(file)

@@ -32,19 +32,24 @@ package struct Tokenizer: Sendable {
     modalities.first { $0.name == kind.rawValue }
   }
 
-  /// Returns the tokens of a document: the item's text and its content, in this order or the other.
+  /// Returns the tokens of documents: the item's text and its content, in this order or the other. Text alone has one
+  /// order.
   ///
+  /// - Parameter textFirst: `true` for each document that begins with the text.
   /// - Throws: `Diagnostic` if a picture or recording cannot be read, or a modality lacks ids.
-  package func document(_ item: CorpusItem, textFirst: Bool) throws(Diagnostic) -> [Int] {
+  package func documents(
+    of item: CorpusItem, textFirst: [Bool]
+  ) throws(Diagnostic) -> [[Int]] {
     let text = try tokens(text: item.text)
     let content =
       switch item.content {
-      case .none: [Int]()
+      case .none: nil as [Int]?
       case .picture(let path): try tokens(picture: CorpusFolder.picture(at: path))
       case .speech(let units): try tokens(speech: units)
       case .recording(let path): try tokens(waveform: CorpusFolder.recording(at: path))
       }
-    return textFirst ? text + content : content + text
+    guard let content else { return [text] }
+    return textFirst.map { $0 ? text + content : content + text }
   }
 
   /// Returns the tokens of `text`, one a byte.
