@@ -15,8 +15,8 @@ struct Tokenize: ParsableCommand {
 
       Examples:
         motc tokenize examples/chameleon.swift-spec --data examples/data -o shards
-        motc tokenize examples/chameleon.swift-spec --data more --codebook shards/pictures.safetensors -o more-shards
-        motc tokenize examples/chameleon-speech.swift-spec --data spoken -o spoken-shards
+        motc tokenize model.swift-spec --data more --codebook shards/pictures.safetensors -o more-shards
+        motc tokenize examples/chameleon-speech.swift-spec --data spoken -o units
       """)
 
   /// What patches are made of.
