@@ -9,8 +9,8 @@ struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Goes on with a text, draws a picture for it, or says what a picture shows.",
     discussion: """
-      A document begins with --picture, then --prompt; --begin opens a span of another modality behind them. Text \
-      goes to stdout as it comes; pictures are PNG files. What comes next is drawn from the tokens that may \
+      A document begins with --picture or --speech, then --prompt; --begin opens a span of another modality behind \
+      them. Text goes to stdout as it comes; pictures are PNG files, and speech is WAV files. What comes next is drawn from the tokens that may \
       come next: inside of a span the codes of its modality, outside of one text, or a span's beginning.
 
       Examples:
@@ -24,20 +24,27 @@ struct Generate: ParsableCommand {
   @OptionGroup var execution: ExecutionArguments
   @OptionGroup var sampling: SamplingArguments
 
-  @Option(help: ArgumentHelp("The parameters.", valueName: "file"))
+  @Option(help: ArgumentHelp("The parameters.", valueName: "file"), completion: .file())
   var weights: String
 
   @Option(
     help: ArgumentHelp(
       "The shards whose codebooks the model was trained with; by default those of the run that the weights are in.",
-      valueName: "folder"))
+      valueName: "folder"), completion: .directory)
   var data: String?
 
   @Option(help: "Text to go on with, or to draw.")
   var prompt = ""
 
-  @Option(help: ArgumentHelp("A PNG file that the document begins with.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A PNG file that the document begins with.", valueName: "file"),
+    completion: .file(extensions: ["png"]))
   var picture: String?
+
+  @Option(
+    help: ArgumentHelp("A WAV file that the document begins with.", valueName: "file"),
+    completion: .file(extensions: ["wav"]))
+  var speech: String?
 
   @Option(
     help: ArgumentHelp("Go on in this modality: a span of it is opened.", valueName: "modality"))
@@ -54,16 +61,19 @@ struct Generate: ParsableCommand {
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("The file for a picture; further ones get numbers.", valueName: "file"))
-  var output = "generated.png"
+    help: ArgumentHelp(
+      "The file for a picture or for speech; further ones get numbers.", valueName: "file"),
+    completion: .file())
+  var output: String?
 
   @Flag(help: "Print the time of each stage to stderr.")
   var time = false
 
   func validate() throws {
     guard tokens >= 1 else { throw ValidationError("--tokens is at least 1, not \(tokens)") }
-    guard picture != nil || !prompt.isEmpty || begin != nil else {
-      throw ValidationError("give --prompt, --picture or --begin: a document begins with something")
+    guard picture != nil || speech != nil || !prompt.isEmpty || begin != nil else {
+      throw ValidationError(
+        "give --prompt, --picture, --speech or --begin: a document begins with something")
     }
     guard stop != "" else { throw ValidationError("--stop is not empty") }
   }
@@ -71,7 +81,7 @@ struct Generate: ParsableCommand {
   func run() throws {
     let options = try compile.optionsToRun()
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
-    try requireWritable(output)
+    if let output { try requireWritable(output) }
     let clock = StageClock()
     let module = try model.load(clock, batch: 1, sequence: 64, context: .ofModel)
     guard module.batch == 1 else {
@@ -95,7 +105,7 @@ struct Generate: ParsableCommand {
   /// What ends the document.
   private var stopText: String? {
     if let stop { return stop.replacing("\\n", with: "\n") }
-    return picture != nil && begin == nil ? "\n" : nil
+    return (picture ?? speech) != nil && begin == nil ? "\n" : nil
   }
 }
 

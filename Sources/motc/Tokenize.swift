@@ -7,14 +7,16 @@ struct Tokenize: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Turns a folder of captioned pictures, speech or text into shards of tokens.",
     discussion: """
-      The folder has captions.txt with lines FILE<TAB>CAPTION (or manifest.json) and the PNG files that it names, \
-      speech-units.txt with the units of each caption's speech, or text files *.txt alone. Modalities called text, \
-      image and speech take what is theirs. Text is bytes; a picture is a square of patches, each the number of \
-      the nearest one of a codebook, which is learned from the pictures and kept with the shards.
+      The folder has captions.txt with lines FILE<TAB>CAPTION (or manifest.json) and the PNG and WAV files that it \
+      names, or text files *.txt alone; speech-units.txt may have the units of each caption's speech in place of WAV \
+      files. Modalities called text, image and speech take what is theirs. Text is bytes. A picture is a square of \
+      patches, speech a row of units, 25 a second and repeats removed, each the number of the nearest one of a \
+      codebook; codebooks are learned from the files and kept with the shards.
 
       Examples:
         motc tokenize examples/chameleon.swift-spec --data examples/data -o shards
         motc tokenize model.swift-spec --data more --codebook shards/pictures.safetensors -o more-shards
+        motc tokenize examples/chameleon-speech.swift-spec --data spoken -o units
       """)
 
   /// What patches are made of.
@@ -51,19 +53,28 @@ struct Tokenize: ParsableCommand {
     completion: .directory)
   var output: String
 
-  @Option(help: "What pictures are made of: patches of a codebook, or pixels of 64 colours.")
-  var pictures = Pictures.codebook
+  @Option(
+    help: ArgumentHelp(
+      "What pictures are made of: patches of a codebook, or pixels of 64 colours. (default: codebook)"
+    ))
+  var pictures: Pictures?
 
   @Option(
-    help: ArgumentHelp("Take this codebook and learn none.", valueName: "file"), completion: .file()
-  )
+    help: ArgumentHelp(
+      "Take this codebook of pictures, with its sizes, and learn none.", valueName: "file"),
+    completion: .file())
   var codebook: String?
 
-  @Option(help: "Patches in a row of a picture, and rows of them.")
-  var side = 8
+  @Option(
+    help: ArgumentHelp("Take this codebook of speech and learn none.", valueName: "file"),
+    completion: .file())
+  var speechCodebook: String?
 
-  @Option(help: "Pixels in a row of a patch, and rows of them.")
-  var patch = 4
+  @Option(help: "Patches in a row of a picture, and rows of them. (default: 8)")
+  var side: Int?
+
+  @Option(help: "Pixels in a row of a patch, and rows of them. (default: 4)")
+  var patch: Int?
 
   @Option(help: "Documents with text first, content first, or one of each.")
   var order = Order.both
@@ -76,8 +87,12 @@ struct Tokenize: ParsableCommand {
   var seed: UInt64 = 0
 
   func validate() throws {
-    guard 1...64 ~= side, 1...64 ~= patch else {
+    guard 1...64 ~= side ?? 8, 1...64 ~= patch ?? 4 else {
       throw ValidationError("--side and --patch are 1 to 64")
+    }
+    guard codebook == nil || (side == nil && patch == nil && pictures == nil) else {
+      throw ValidationError(
+        "--codebook says what pictures are made of: leave out --side, --patch and --pictures")
     }
     guard (0..<1).contains(validation) else {
       throw ValidationError("--validation is at least 0 and below 1, not \(validation)")
@@ -90,22 +105,23 @@ struct Tokenize: ParsableCommand {
     let plain = Tokenizer(module: module)
     let items = try CorpusFolder(path: data).items(
       pictures: plain.modality(.image) != nil, speech: plain.modality(.speech) != nil)
-    let codebook = try clock.measure("codebook") { try self.codebook(for: items, plain) }
-    let tokenizer = Tokenizer(module: module, pictures: codebook)
+    // Before codebooks are learned, which takes the longest.
     var writer = try ShardWriter(folder: output, module: module)
+    let tokenizer = try clock.measure("codebook") {
+      Tokenizer(
+        module: module, pictures: try pictureCodebook(for: items, plain),
+        speech: try speechCodebook(for: items, plain))
+    }
     try clock.measure("tokenize") {
       for item in items {
         let random = CounterRandom(seed: seed, name: item.text)
         let split: ShardManifest.Split = random.uniform(0) <= validation ? .validation : .train
-        for textFirst in order.textFirst {
-          let document = try tokenizer.document(item, textFirst: textFirst)
+        for document in try tokenizer.documents(of: item, textFirst: order.textFirst) {
           try CannotRun.unless { try writer.append(document, to: split) }
-          // Text alone has one order.
-          if item.content == .none { break }
         }
       }
     }
-    let manifest = try writer.finish(pictures: codebook)
+    let manifest = try writer.finish(pictures: tokenizer.pictures, speech: tokenizer.speech)
     report(manifest, items.count)
   }
 
@@ -119,24 +135,33 @@ struct Tokenize: ParsableCommand {
         + "\(text(manifest.validation)) held back")
   }
 
-  /// Returns the codebook that the pictures among `items` are coded by; `nil` if there are none.
-  private func codebook(
+  /// Returns the codebook that is given, or that the pictures among `items` are coded by; `nil` if there are none.
+  private func pictureCodebook(
     for items: [CorpusItem], _ tokenizer: Tokenizer
   ) throws -> PictureCodebook? {
     let paths = items.compactMap { item in
       if case .picture(let path) = item.content { path } else { nil }
     }
-    guard let image = tokenizer.modality(.image), !paths.isEmpty else { return nil }
     if let codebook { return try PictureCodebook(path: codebook) }
-    guard pictures == .codebook else { return .palette(side: side * patch) }
-    // Enough pictures for the patches that are learned from, from all over the corpus.
-    let most = max(1, PictureCodebook.sampleLimit / (side * side))
-    let chosen = stride(from: 0, to: paths.count, by: (paths.count + most - 1) / most)
-    let patches = try chosen.flatMap { index in
-      PictureCodebook.patches(
-        of: try CorpusFolder.picture(at: paths[index]), side: side, patch: patch)
+    guard let image = tokenizer.modality(.image), !paths.isEmpty else { return nil }
+    let (side, patch) = (side ?? 8, patch ?? 4)
+    guard pictures != .palette else { return .palette(side: side * patch) }
+    let sample = try VectorSample(of: paths, width: 3 * patch * patch, seed: seed) { path in
+      PictureCodebook.patches(of: try CorpusFolder.picture(at: path), side: side, patch: patch)
     }
     return PictureCodebook.learned(
-      from: patches, side: side, patch: patch, count: image.vocabulary.count, seed: seed)
+      from: sample.values, side: side, patch: patch, count: image.vocabulary.count, seed: seed)
+  }
+
+  /// Returns the codebook that is given, or that the recordings among `items` are coded by; `nil` if there are none.
+  private func speechCodebook(
+    for items: [CorpusItem], _ tokenizer: Tokenizer
+  ) throws -> SpeechCodebook? {
+    let paths = items.compactMap { item in
+      if case .recording(let path) = item.content { path } else { nil }
+    }
+    if let speechCodebook { return try SpeechCodebook(path: speechCodebook) }
+    guard let speech = tokenizer.modality(.speech), !paths.isEmpty else { return nil }
+    return try SpeechCodebook.learned(from: paths, count: speech.vocabulary.count, seed: seed)
   }
 }

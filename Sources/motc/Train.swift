@@ -53,7 +53,7 @@ struct Train: ParsableCommand {
     let start = try checkpoint(in: folder)
     let settings = try settings.resolved(default: resume == nil ? nil : folder.config)
     let clock = StageClock()
-    let spec = try SpecCopy(of: model.spec)
+    let files = try RunFiles(spec: model.spec, data: data)
     let module = try model.load(clock)
     let identity = try RunIdentity(module, options, settings, data: data)
     if let start { try identity.check(start.checkpoint, at: start.path) }
@@ -65,24 +65,8 @@ struct Train: ParsableCommand {
     if reports.time { clock.report() }
     let run = try TrainingRun(
       compiled, build, settings, accumulation, folder, identity: identity, from: start?.checkpoint)
-    try run.begin(start == nil ? spec : nil)
+    try run.begin(start == nil ? files : nil)
     try run.train(source, validation: heldBack)
-  }
-
-  /// The text of a spec, kept from before it was evaluated.
-  struct SpecCopy {
-    /// The file's name in the folder of a run.
-    let name: String
-    /// Its bytes.
-    let bytes: [UInt8]
-
-    /// Reads the spec at `path`.
-    ///
-    /// - Throws: `Diagnostic` if it cannot be read.
-    init(of path: String) throws(Diagnostic) {
-      name = path.hasSuffix(".motir") ? "model.motir" : "model.swift-spec"
-      bytes = try smallFile(path)
-    }
   }
 
   /// Returns the checkpoint to go on from, with its folder; `nil` for a run from the beginning.

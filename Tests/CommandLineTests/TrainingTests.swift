@@ -19,7 +19,7 @@ import Testing
       let document = (0...(number * 5 % 9)).map { (number * 3 + $0 * 7) % 22 }
       try writer.append(document, to: number.isMultiple(of: 8) ? .validation : .train)
     }
-    _ = try writer.finish(pictures: nil)
+    _ = try writer.finish()
   }
 
   /// The command of a run to `out` with three checkpoints.

@@ -38,6 +38,12 @@ import Testing
     ["train", "model.motir", "--data", ".", "--out", "run", "--resume", "never"],
     ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--side", "0"],
     ["tokenize", "model.motir", "--data", ".", "-o", "shards", "--validation", "1"],
+    ["tokenize", "model.motir", "--data", ".", "-o", "s", "--codebook", "c", "--side", "8"],
+    ["tokenize", "model.motir", "--data", ".", "-o", "s", "--codebook", "c", "--patch", "4"],
+    [
+      "tokenize", "model.motir", "--data", ".", "-o", "s", "--codebook", "c", "--pictures",
+      "codebook",
+    ],
     ["batch", "model.motir", "--data", ".", "-o", "batch", "--step", "0"],
     ["convert", "model.motir", "--weights", "w", "-o", "x"],
     ["convert", "model.motir", "--weights", "w", "-o", "x", "--names", "hf", "--map", "n.yaml"],

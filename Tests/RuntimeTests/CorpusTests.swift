@@ -142,6 +142,73 @@ import Testing
     #expect(plain.count == 8 && plain[0].content == .none && plain[0].text.hasSuffix("\n"))
   }
 
+  @Test func recordingsAreSpeech() throws {
+    let folder = try TemporaryFolder()
+    let recording = Waveform.tones([400], seconds: 0.2)
+    _ = try folder.write(recording.wav(), to: "a.wav")
+    _ = try folder.write(png("bar.png"), to: "bar.png")
+    let captions = "bar.png\ta bar\na.wav\ta tone\nB.WAV\tanother\n"
+    _ = try folder.write(Array(captions.utf8), to: "captions.txt")
+    let corpus = CorpusFolder(path: folder.path)
+    func contents(pictures: Bool, speech: Bool) throws -> [CorpusItem.Content] {
+      try corpus.items(pictures: pictures, speech: speech).map(\.content)
+    }
+    let spoken = ["a.wav", "B.WAV"].map { CorpusItem.Content.recording(folder.file($0)) }
+    let picture = CorpusItem.Content.picture(folder.file("bar.png"))
+    #expect(try contents(pictures: true, speech: true) == [picture] + spoken)
+    #expect(try contents(pictures: true, speech: false) == [picture])
+    #expect(try contents(pictures: false, speech: true) == spoken)
+    #expect(try contents(pictures: false, speech: false) == [.none, .none, .none])
+    #expect(try CorpusFolder.recording(at: folder.file("a.wav")) == Waveform(wav: recording.wav()))
+    _ = try folder.write(Array("1\n2\n3\n".utf8), to: "speech-units.txt")
+    #expect(throws: Diagnostic.self) { try contents(pictures: true, speech: true) }
+    #expect(try contents(pictures: true, speech: false) == [picture])
+  }
+
+  @Test func recordingsThatAreNoneNameTheirFile() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Array("RIFF".utf8), to: "bad.wav")
+    do {
+      _ = try CorpusFolder.recording(at: path)
+      Issue.record("it was read")
+    } catch {
+      #expect(error.message.hasPrefix("\(path): the recording is no sound WAV"))
+    }
+  }
+
+  @Test func largeTextsHaveAWayOut() throws {
+    let folder = try TemporaryFolder()
+    truncate(try folder.write([], to: "large.txt"), 64 << 20 + 1)
+    do {
+      _ = try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
+      Issue.record("it was read")
+    } catch {
+      #expect(error.description.contains("split it"))
+    }
+  }
+
+  @Test func samplesAreOfAllFiles() throws {
+    // Vectors of one number, which says whose they are: 100 files of 1000, and then 4.
+    for count in [100, 4] {
+      let files = (0..<count).map(String.init)
+      func sample(_ seed: UInt64) -> VectorSample {
+        VectorSample(of: files, width: 1, seed: seed) { file in
+          (0..<1000).map { Float((Int(file) ?? 0) * 1000 + $0) }
+        }
+      }
+      let values = sample(1).values
+      #expect(values.count <= VectorSample.limit && Set(values).count == values.count)
+      let shares = Dictionary(grouping: values) { Int($0) / 1000 }
+      #expect(shares.count == count && Set(sample(1).files) == Set(files))
+      #expect(shares.values.allSatisfy { $0.count == min(1000, VectorSample.limit / count) })
+      #expect(values == sample(1).values && values != sample(2).values)
+    }
+    let most = VectorSample(of: (0..<1000).map(String.init), width: 2, seed: 1) { _ in
+      [Float](repeating: 1, count: 2000)
+    }
+    #expect(most.values.count == 2 * VectorSample.limit && most.files.count == 128)
+  }
+
   @Test func textFilesAreDocuments() throws {
     let folder = try TemporaryFolder()
     #expect(throws: Diagnostic.self) {
@@ -171,7 +238,7 @@ import Testing
       for (name, text) in files { _ = try folder.write(Array(text.utf8), to: name) }
       do {
         let items = try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
-        for item in items { _ = try tokenizer.document(item, textFirst: true) }
+        for item in items { _ = try tokenizer.documents(of: item, textFirst: [true]) }
         return ""
       } catch {
         return "\(error)"

@@ -17,7 +17,7 @@ import Testing
     var writer = try ShardWriter(folder: folder.path, module: module())
     for document in documents { try writer.append(document, to: .train) }
     for document in heldBack { try writer.append(document, to: .validation) }
-    _ = try writer.finish(pictures: nil)
+    _ = try writer.finish()
     return folder
   }
 

@@ -57,12 +57,16 @@ final class MappedFile {
 
   /// Returns the bytes of the small file at `path`.
   ///
+  /// - Parameter wayOut: what to do with a larger one, if something can be done.
   /// - Throws: `Diagnostic` if it cannot be read, or has more than `limit` bytes.
-  static func contents(_ path: String, limit: Int) throws(Diagnostic) -> [UInt8] {
+  static func contents(
+    _ path: String, limit: Int, wayOut: String? = nil
+  ) throws(Diagnostic) -> [UInt8] {
     let file = try MappedFile(path: path)
     defer { withExtendedLifetime(file) {} }
     guard file.bytes.count <= limit else {
-      throw Diagnostic("\(path) has \(file.bytes.count) bytes; at most \(limit) are read")
+      throw Diagnostic(
+        "\(path) has \(file.bytes.count) bytes; at most \(limit) are read", suggestion: wayOut)
     }
     return Array(file.bytes)
   }

@@ -33,6 +33,15 @@ package struct CounterRandom: Sendable {
     return (radius * cos(angle), radius * sin(angle))
   }
 
+  /// Returns `elements` in the order that the stream gives (Fisher and Yates).
+  package func shuffled<Element>(_ elements: [Element]) -> [Element] {
+    var order = elements
+    for index in order.indices.dropFirst().reversed() {
+      order.swapAt(index, integer(index, below: index + 1))
+    }
+    return order
+  }
+
   /// Returns a number that looks unrelated to `value`; no two values give the same.
   private static func mixed(_ value: UInt64) -> UInt64 {
     var value = value

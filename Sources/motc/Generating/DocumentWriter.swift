@@ -2,11 +2,11 @@ import Foundation
 import MoTIR
 import Runtime
 
-/// Writes a document as it comes: text to stdout, pictures to files.
+/// Writes a document as it comes: text to stdout, pictures and speech to files.
 struct DocumentWriter {
   private let module: Module
   private let tokenizer: Tokenizer
-  private let output: String
+  private let output: String?
   private let stop: [UInt8]?
   private var grammar: DocumentGrammar
   private var text = TextStream()
@@ -19,9 +19,9 @@ struct DocumentWriter {
   /// Creates a writer.
   ///
   /// - Parameters:
-  ///   - output: the file for the first picture.
+  ///   - output: the file for the first span; by default `generated.png` or `generated.wav`.
   ///   - stop: the text behind which the document ends.
-  init(_ module: Module, _ tokenizer: Tokenizer, output: String, stop: String?) {
+  init(_ module: Module, _ tokenizer: Tokenizer, output: String?, stop: String?) {
     self.module = module
     self.tokenizer = tokenizer
     self.output = output
@@ -100,14 +100,23 @@ struct DocumentWriter {
   /// Writes the span of `modality` to a file.
   private mutating func endSpan(of modality: ModalityDeclaration) throws {
     defer { span = [] }
-    guard modality.name == Tokenizer.Kind.image.rawValue, tokenizer.pictures != nil else {
+    guard tokenizer.decodes(modality), let kind = Tokenizer.Kind(rawValue: modality.name) else {
       return try show("[\(modality.name): \(span.count) tokens]")
     }
+    switch kind {
+    case .text: try show(tokenizer.text(span))
+    case .image: try keep(try CannotRun.unless { try tokenizer.picture(span).png() }, kind, "png")
+    case .speech: try keep(tokenizer.waveform(span).wav(), kind, "wav")
+    }
+  }
+
+  /// Writes what a span stands for to the next file.
+  private mutating func keep(_ bytes: [UInt8], _ kind: Tokenizer.Kind, _ ending: String) throws {
     spans += 1
-    let path = spans == 1 ? output : output.numbered(spans)
-    let png = try CannotRun.unless { try tokenizer.picture(span).png() }
-    try Output(path).write(png)
-    say("picture → \(path)")
+    let first = output ?? "generated.\(ending)"
+    let path = spans == 1 ? first : first.numbered(spans)
+    try Output(path).write(bytes)
+    say("\(kind.rawValue) → \(path)")
   }
 }
 

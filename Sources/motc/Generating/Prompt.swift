@@ -12,14 +12,18 @@ struct Prompt {
   init(_ options: Generate, _ module: Module, _ tokenizer: Tokenizer) throws {
     var tokens: [Int] = []
     if let path = options.picture {
-      guard tokenizer.pictures != nil else { throw Self.noCodebook }
+      guard tokenizer.pictures != nil else { throw Self.noCodebook(.image) }
       tokens += try tokenizer.tokens(picture: CorpusFolder.picture(at: path))
+    }
+    if let path = options.speech {
+      guard tokenizer.speech != nil else { throw Self.noCodebook(.speech) }
+      tokens += try tokenizer.tokens(waveform: CorpusFolder.recording(at: path))
     }
     if !options.prompt.isEmpty { tokens += try tokenizer.tokens(text: options.prompt) }
     if let name = options.begin {
       let modality = try Self.modality(name, module)
-      if modality.name == Tokenizer.Kind.image.rawValue, tokenizer.pictures == nil {
-        throw Self.noCodebook
+      if !tokenizer.decodes(modality) {
+        throw Self.noCodebook(Tokenizer.Kind(rawValue: name) ?? .image)
       }
       // Captions are lines.
       if !options.prompt.isEmpty, !options.prompt.hasSuffix("\n") {
@@ -27,12 +31,17 @@ struct Prompt {
       }
       if let marker = modality.begin { tokens.append(marker) }
     }
+    guard !tokens.isEmpty else {
+      throw Diagnostic(
+        "the document begins with nothing: modality '\(options.begin ?? "")' has no marker",
+        suggestion: "give --prompt")
+    }
     self.tokens = tokens
   }
 
-  private static var noCodebook: Diagnostic {
+  private static func noCodebook(_ kind: Tokenizer.Kind) -> Diagnostic {
     Diagnostic(
-      "there is no codebook of pictures beside the weights",
+      "there is no codebook for modality '\(kind.rawValue)' beside the weights",
       suggestion: "name the folder of shards that the model was trained on with --data")
   }
 

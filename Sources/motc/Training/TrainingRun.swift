@@ -65,16 +65,16 @@ final class TrainingRun {
 
   /// Writes down what is trained, and how, and the weights that it begins with.
   ///
-  /// - Parameter spec: the spec of a new run; `nil` for one that goes on.
+  /// - Parameter files: what the folder of a new run keeps; `nil` for one that goes on.
   /// - Throws: `CannotRun` if it cannot be written.
-  func begin(_ spec: Train.SpecCopy?) throws {
+  func begin(_ files: RunFiles?) throws {
     try CannotRun.unless {
       try writeFile(Array(settings.yaml.utf8), to: folder.file(RunFolder.configName))
       // The run may have stopped before its last checkpoint had these names.
-      guard let spec else { return try nameCheckpoint() }
-      try writeFile(spec.bytes, to: folder.file(spec.name))
+      guard let files else { return try nameCheckpoint() }
+      for (name, bytes) in files.all { try writeFile(bytes, to: folder.file(name)) }
     }
-    if spec != nil { try save() }
+    if files != nil { try save() }
   }
 
   /// Trains to the last step, or until someone wants the process to end.

@@ -25,12 +25,8 @@ struct Packing {
   ///   - sequence: S.
   ///   - random: gives the order; `nil` leaves the documents in theirs.
   init(lengths: [Int], sequence: Int, random: CounterRandom?) {
-    var order = Array(lengths.indices)
-    if let random {
-      for index in order.indices.dropFirst().reversed() {
-        order.swapAt(index, random.integer(index, below: index + 1))
-      }
-    }
+    let documents = Array(lengths.indices)
+    let order = random?.shuffled(documents) ?? documents
     var waiting: [Piece] = []
     var next = order.makeIterator()
     var parts: ArraySlice<Piece> = []

@@ -11,6 +11,8 @@ package struct CorpusItem: Hashable, Sendable {
     case picture(String)
     /// Speech as units.
     case speech([Int])
+    /// Speech in the WAV file of this path.
+    case recording(String)
   }
 
   /// The text, or the caption with its newline.
@@ -22,9 +24,9 @@ package struct CorpusItem: Hashable, Sendable {
 /// The files of a corpus.
 ///
 /// Either captions: `captions.txt` with lines `FILE<TAB>CAPTION`, or `manifest.json` with
-/// `[{"file": FILE, "caption": CAPTION}, …]`, the PNG files that they name, and maybe
-/// `speech-units.txt`, whose n-th line has the speech units of the n-th caption; lines that begin with
-/// `#` are comments. Or plain text: every file of the folder that ends in `.txt` is a document.
+/// `[{"file": FILE, "caption": CAPTION}, …]`, and the PNG files and recordings (`.wav`) that they name. In place of
+/// recordings there may be `speech-units.txt`, whose n-th line has the speech units of the n-th caption; lines that
+/// begin with `#` are comments. Or plain text: every file of the folder that ends in `.txt` is a document.
 package struct CorpusFolder {
   /// The largest file that is read.
   private static let limit = 64 << 20
@@ -45,11 +47,9 @@ package struct CorpusFolder {
     let captions = try captions()
     var items: [CorpusItem] = []
     if pictures {
-      for (file, caption) in captions {
-        items.append(CorpusItem(text: caption + "\n", content: .picture(try path(of: file))))
-      }
+      items += try self.items(captions.filter { !isRecording($0.file) }) { .picture($0) }
     }
-    if wantsSpeech { items += try speech(captions.map(\.caption)) }
+    if wantsSpeech { items += try speech(captions) }
     guard items.isEmpty else { return items }
     return captions.map { CorpusItem(text: $0.caption + "\n", content: .none) }
   }
@@ -58,9 +58,23 @@ package struct CorpusFolder {
   ///
   /// - Throws: `Diagnostic` if it cannot be read.
   package static func picture(at path: String) throws(Diagnostic) -> Picture {
-    let png = try contents(path)
+    try decoded(path) { bytes throws(Diagnostic) in try Picture(png: bytes) }
+  }
+
+  /// Returns the recording in the WAV file at `path`.
+  ///
+  /// - Throws: `Diagnostic` if it cannot be read.
+  package static func recording(at path: String) throws(Diagnostic) -> Waveform {
+    try decoded(path) { bytes throws(Diagnostic) in try Waveform(wav: bytes) }
+  }
+
+  /// Returns what `decode` makes of the file at `path`, whose errors get the path.
+  private static func decoded<Content>(
+    _ path: String, _ decode: ([UInt8]) throws(Diagnostic) -> Content
+  ) throws(Diagnostic) -> Content {
+    let bytes = try contents(path)
     do throws(Diagnostic) {
-      return try Picture(png: png)
+      return try decode(bytes)
     } catch {
       throw Diagnostic("\(path): \(error.message)", suggestion: error.suggestion)
     }
@@ -124,8 +138,36 @@ package struct CorpusFolder {
     return "\(path)/\(name)"
   }
 
-  /// Returns the speech of `captions`, if the folder has any.
-  private func speech(_ captions: [String]) throws(Diagnostic) -> [CorpusItem] {
+  /// Returns items whose content is that of files.
+  private func items(
+    _ captions: [(file: String, caption: String)], _ content: (String) -> CorpusItem.Content
+  ) throws(Diagnostic) -> [CorpusItem] {
+    var items: [CorpusItem] = []
+    for (file, caption) in captions {
+      items.append(CorpusItem(text: caption + "\n", content: content(try path(of: file))))
+    }
+    return items
+  }
+
+  /// `true` iff the file called `name` is a recording.
+  private func isRecording(_ name: String) -> Bool { name.lowercased().hasSuffix(".wav") }
+
+  /// Returns the speech of `captions`, if the folder has any: recordings or units.
+  private func speech(
+    _ captions: [(file: String, caption: String)]
+  ) throws(Diagnostic) -> [CorpusItem] {
+    let recordings = try items(captions.filter { isRecording($0.file) }) { .recording($0) }
+    let units = try units(captions.map(\.caption))
+    guard recordings.isEmpty || units.isEmpty else {
+      throw Diagnostic(
+        "\(path) has recordings and speech-units.txt, whose units are not those of a codebook",
+        suggestion: "leave one of them out")
+    }
+    return recordings + units
+  }
+
+  /// Returns the speech of `captions` in `speech-units.txt`, if it is there.
+  private func units(_ captions: [String]) throws(Diagnostic) -> [CorpusItem] {
     let file = "\(path)/speech-units.txt"
     guard FileManager.default.fileExists(atPath: file) else { return [] }
     let lines = try lines(file)
@@ -166,7 +208,8 @@ package struct CorpusFolder {
   }
 
   private func text(_ file: String) throws(Diagnostic) -> String {
-    guard let text = String(validating: try Self.contents(file), as: UTF8.self) else {
+    let bytes = try Self.contents(file, wayOut: "split it into several files of the same form")
+    guard let text = String(validating: bytes, as: UTF8.self) else {
       throw Diagnostic("\(file) is not UTF-8")
     }
     return text
@@ -180,7 +223,9 @@ package struct CorpusFolder {
   }
 
   /// Returns the bytes of a file of moderate size.
-  private static func contents(_ file: String) throws(Diagnostic) -> [UInt8] {
-    try MappedFile.contents(file, limit: limit)
+  private static func contents(
+    _ file: String, wayOut: String? = nil
+  ) throws(Diagnostic) -> [UInt8] {
+    try MappedFile.contents(file, limit: limit, wayOut: wayOut)
   }
 }

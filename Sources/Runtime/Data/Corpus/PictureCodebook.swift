@@ -23,28 +23,16 @@ package struct PictureCodebook: Hashable, Sendable {
     return PictureCodebook(side: side, patch: 1, codes: VectorCodes(width: 3, values: levels))
   }
 
-  /// The most patches that are learned from.
-  package static let sampleLimit = 1 << 15
-
   /// Learns `count` patches from `patches`, which are those of some pictures.
   ///
-  /// - Parameter patches: at least one; of more than `sampleLimit` some are drawn. [N, 3 · patch²]
+  /// - Parameter patches: at least one. [N, 3 · patch²]
   package static func learned(
     from patches: [Float], side: Int, patch: Int, count: Int, seed: UInt64
   ) -> PictureCodebook {
-    let width = 3 * patch * patch
-    let total = patches.count / width
-    let random = CounterRandom(seed: seed, name: "patches")
-    let sample =
-      total <= sampleLimit
-      ? patches
-      : (0..<sampleLimit).flatMap { index in
-        let chosen = random.integer(index, below: total)
-        return patches[(chosen * width)..<((chosen + 1) * width)]
-      }
-    return PictureCodebook(
+    PictureCodebook(
       side: side, patch: patch,
-      codes: VectorCodes.learned(sample, width: width, count: count, seed: seed))
+      codes: VectorCodes.learned(
+        patches, width: 3 * patch * patch, count: count, seed: seed))
   }
 
   private init(side: Int, patch: Int, codes: VectorCodes) {
@@ -109,7 +97,13 @@ package struct PictureCodebook: Hashable, Sendable {
   ///
   /// - Throws: `Diagnostic` if it is none, or holds what is not finite.
   package init(path: String) throws(Diagnostic) {
-    let reader = try SafetensorsReader(path: path)
+    try self.init(SafetensorsReader(path: path))
+  }
+
+  /// Reads the codebook in an open file.
+  ///
+  /// - Throws: `Diagnostic` if it is none, or holds what is not finite.
+  init(_ reader: SafetensorsReader) throws(Diagnostic) {
     guard let tensor = reader.tensor(Self.tensorName), reader.names.count == 1,
       tensor.format == .f32, tensor.shape.count == 4, tensor.shape[3] == 3,
       tensor.shape[1] == tensor.shape[2], 1...64 ~= tensor.shape[1], tensor.shape[0] >= 1,
@@ -117,11 +111,11 @@ package struct PictureCodebook: Hashable, Sendable {
       let side = Int(text), 1...64 ~= side
     else {
       throw Diagnostic(
-        "\(path) is no codebook of pictures: it needs one tensor, patches F32 [K, P, P, 3], and "
+        "\(reader.path) is no codebook of pictures: it needs one tensor, patches F32 [K, P, P, 3], and "
           + "the text 'side' from 1 to 64")
     }
     if let index = tensor.firstNonFinite() {
-      throw Diagnostic("\(path): patches are not finite at \(tensor.position(index))")
+      throw Diagnostic("\(reader.path): patches are not finite at \(tensor.position(index))")
     }
     let patch = tensor.shape[1]
     self.init(

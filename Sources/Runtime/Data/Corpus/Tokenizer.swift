@@ -1,9 +1,9 @@
 package import MoTIR
 
-/// Turns text, pictures and speech units into the token ids of a model's modalities, and back.
+/// Turns text, pictures and speech into the token ids of a model's modalities, and back.
 ///
-/// Text is its UTF-8 bytes, a picture the codes of its patches, row by row. A token is the code plus the start
-/// of its modality's vocabulary.
+/// Text is its UTF-8 bytes, a picture the codes of its patches, row by row, speech the codes of its units. A token is
+/// the code plus the start of its modality's vocabulary.
 package struct Tokenizer: Sendable {
   /// What a modality must be called to take a kind of data.
   package enum Kind: String, Sendable, CaseIterable {
@@ -15,11 +15,16 @@ package struct Tokenizer: Sendable {
   private let modalities: [ModalityDeclaration]
   /// What pictures are made of, if there are any.
   package let pictures: PictureCodebook?
+  /// What recordings are made of, if there are any.
+  package let speech: SpeechCodebook?
 
   /// Creates the tokenizer of `module`'s modalities.
-  package init(module: Module, pictures: PictureCodebook? = nil) {
+  package init(
+    module: Module, pictures: PictureCodebook? = nil, speech: SpeechCodebook? = nil
+  ) {
     modalities = module.modalities
     self.pictures = pictures
+    self.speech = speech
   }
 
   /// Returns the modality for data of `kind`, or `nil` if there is none.
@@ -27,18 +32,24 @@ package struct Tokenizer: Sendable {
     modalities.first { $0.name == kind.rawValue }
   }
 
-  /// Returns the tokens of a document: the item's text and its content, in this order or the other.
+  /// Returns the tokens of documents: the item's text and its content, in this order or the other. Text alone has one
+  /// order.
   ///
-  /// - Throws: `Diagnostic` if a picture cannot be read, or a modality lacks ids.
-  package func document(_ item: CorpusItem, textFirst: Bool) throws(Diagnostic) -> [Int] {
+  /// - Parameter textFirst: `true` for each document that begins with the text.
+  /// - Throws: `Diagnostic` if a picture or recording cannot be read, or a modality lacks ids.
+  package func documents(
+    of item: CorpusItem, textFirst: [Bool]
+  ) throws(Diagnostic) -> [[Int]] {
     let text = try tokens(text: item.text)
     let content =
       switch item.content {
-      case .none: [Int]()
+      case .none: nil as [Int]?
       case .picture(let path): try tokens(picture: CorpusFolder.picture(at: path))
       case .speech(let units): try tokens(speech: units)
+      case .recording(let path): try tokens(waveform: CorpusFolder.recording(at: path))
       }
-    return textFirst ? text + content : content + text
+    guard let content else { return [text] }
+    return textFirst.map { $0 ? text + content : content + text }
   }
 
   /// Returns the tokens of `text`, one a byte.
@@ -71,6 +82,16 @@ package struct Tokenizer: Sendable {
     return marked(units.map { speech.vocabulary.lowerBound + $0 }, speech)
   }
 
+  /// Returns the tokens of `waveform`, between their modality's markers.
+  ///
+  /// - Requires: there is a codebook of speech.
+  /// - Throws: `Diagnostic` unless there is a modality `speech` with an id for each code.
+  package func tokens(waveform: Waveform) throws(Diagnostic) -> [Int] {
+    guard let speech else { preconditionFailure("recordings need a codebook") }
+    _ = try modality(.speech, codes: speech.count)
+    return try tokens(speech: speech.units(of: waveform))
+  }
+
   /// Returns the text of the text tokens among `tokens`; bytes that are no UTF-8 become �.
   package func text(_ tokens: [Int]) -> String {
     guard let range = modality(.text)?.vocabulary else { return "" }
@@ -90,13 +111,33 @@ package struct Tokenizer: Sendable {
     return pictures.picture(of: tokens.filter(range.contains).map { $0 - range.lowerBound })
   }
 
+  /// Returns the recording of the speech tokens among `tokens`.
+  ///
+  /// - Requires: there is a codebook of speech.
+  package func waveform(_ tokens: [Int]) -> Waveform {
+    guard let speech else { preconditionFailure("recordings need a codebook") }
+    let range = modality(.speech)?.vocabulary ?? 0..<0
+    return speech.waveform(of: tokens.filter(range.contains).map { $0 - range.lowerBound })
+  }
+
+  /// `true` iff tokens of `modality` can be turned back into what they stand for.
+  package func decodes(_ modality: ModalityDeclaration) -> Bool {
+    switch Kind(rawValue: modality.name) {
+    case .text: true
+    case .image: pictures != nil
+    case .speech: speech != nil
+    case nil: false
+    }
+  }
+
   /// Returns the ids of `modality` that stand for something: bytes of text, codes of a codebook.
   package func codes(of modality: ModalityDeclaration) -> Range<Int> {
     let count =
       switch Kind(rawValue: modality.name) {
       case .text: 256
       case .image: pictures?.count
-      case .speech, nil: nil as Int?
+      case .speech: speech?.count
+      case nil: nil as Int?
       }
     let range = modality.vocabulary
     return range.lowerBound..<min(range.upperBound, range.lowerBound + (count ?? range.count))

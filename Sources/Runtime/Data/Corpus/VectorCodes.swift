@@ -1,5 +1,3 @@
-internal import COpenBLAS
-
 /// Vectors that stand for all that are near them: K codes of D elements, one for each cluster of k-means.
 struct VectorCodes: Hashable, Sendable {
   /// Elements of a vector, D.
@@ -23,47 +21,38 @@ struct VectorCodes: Hashable, Sendable {
   /// Returns the number of the nearest code for each of `vectors`, the lowest of those that are equally near.
   ///
   /// - Parameter vectors: `[N, D]`.
-  func nearest(_ vectors: [Float]) -> [Int] { search(vectors).map(\.code) }
-
-  /// Returns the nearest code of each vector, and the squared distance from it.
-  private func search(_ vectors: [Float]) -> [(code: Int, distance: Float)] {
+  func nearest(_ vectors: [Float]) -> [Int] {
     let total = vectors.count / width
     let squares = (0..<count).map { squaredNorm(self[$0]) }
     // As many at a time as keep the products in the second cache.
     let most = max(1, (1 << 18) / count)
-    var products = [Float](repeating: 0, count: min(most, total) * count)
-    var found: [(code: Int, distance: Float)] = []
+    var found: [Int] = []
     found.reserveCapacity(total)
     for start in stride(from: 0, to: total, by: most) {
       let rows = min(most, total - start)
-      vectors.withUnsafeBufferPointer { source in
-        multiply(
-          UnsafeBufferPointer(rebasing: source[(start * width)..<((start + rows) * width)]),
-          rows: rows, into: &products)
-      }
+      let products = matrixProduct(
+        vectors[(start * width)..<((start + rows) * width)], values, rows: rows, inner: width,
+        transposed: true)
       for row in 0..<rows {
-        // |c - x|² = |x|² + (|c|² - 2 c · x), of which the first is the same for all codes.
-        var best = (code: 0, distance: Float.infinity)
-        for code in 0..<count {
-          let distance = squares[code] - 2 * products[row * count + code]
-          if distance < best.distance { best = (code, distance) }
-        }
-        let vector = vectors[((start + row) * width)..<((start + row + 1) * width)]
-        found.append((best.code, max(0, best.distance + squaredNorm(vector))))
+        found.append(Self.nearest(products[(row * count)..<((row + 1) * count)], squares))
       }
     }
     return found
   }
 
-  /// products[n, k] = vectors[n] · codes[k]
-  private func multiply(
-    _ vectors: UnsafeBufferPointer<Float>, rows: Int, into products: inout [Float]
-  ) {
-    // One thread: the order of sums, and with it the nearest code, does not depend on their number.
-    openblas_set_num_threads(1)
-    cblas_sgemm(
-      CblasRowMajor, CblasNoTrans, CblasTrans, blasint(rows), blasint(count), blasint(width), 1,
-      vectors.baseAddress, blasint(width), values, blasint(width), 0, &products, blasint(count))
+  /// Returns the number of the code that is nearest to a vector.
+  ///
+  /// - Parameters:
+  ///   - products: the vector's with each code. [K]
+  ///   - squares: |c|² of each code. [K]
+  private static func nearest(_ products: ArraySlice<Float>, _ squares: [Float]) -> Int {
+    // |c - x|² = |x|² + (|c|² - 2 c · x), of which the first is the same for all codes.
+    var best = (code: 0, distance: Float.infinity)
+    for (code, product) in products.enumerated() {
+      let distance = squares[code] - 2 * product
+      if distance < best.distance { best = (code, distance) }
+    }
+    return best.code
   }
 
   // MARK: Learning
@@ -97,30 +86,40 @@ struct VectorCodes: Hashable, Sendable {
     func vector(_ index: Int) -> ArraySlice<Float> {
       vectors[(index * width)..<((index + 1) * width)]
     }
+    let squares = (0..<total).map { squaredNorm(vector($0)) }
     var chosen = random.integer(0, below: total)
     var values = Array(vector(chosen))
     var distances = [Float](repeating: .infinity, count: total)
     for number in 1..<max(1, count) {
-      let last = VectorCodes(width: width, values: Array(vector(chosen)))
-      var sum = 0.0
-      for (index, found) in last.search(vectors).enumerated() {
-        distances[index] = min(distances[index], found.distance)
-        sum += Double(distances[index])
+      let products = matrixProduct(
+        vectors[...], Array(vector(chosen)), rows: total, inner: width, transposed: true)
+      for index in distances.indices {
+        let distance = squares[index] + squares[chosen] - 2 * products[index]
+        distances[index] = min(distances[index], max(0, distance))
       }
-      guard sum > 0 else {
+      // A vector that was chosen is no longer drawn, however its distance is rounded.
+      distances[chosen] = 0
+      guard let next = drawn(distances, random.uniform(number)) else {
         // All vectors are chosen: what is left repeats the last one, and no vector is nearest to it.
         values += repeatElement(vector(chosen), count: count - number).joined()
         break
       }
-      var rest = random.uniform(number) * sum
-      chosen =
-        distances.firstIndex { distance in
-          rest -= Double(distance)
-          return rest <= 0 && distance > 0
-        } ?? chosen
+      chosen = next
       values += vector(chosen)
     }
     return VectorCodes(width: width, values: values)
+  }
+
+  /// Returns an index with a chance that grows with its share of the sum of `weights`; `nil` if all are 0.
+  ///
+  /// - Parameter place: where in the sum it lies, above 0 and at most 1.
+  private static func drawn(_ weights: [Float], _ place: Double) -> Int? {
+    var rest = place * weights.reduce(0.0) { $0 + Double($1) }
+    let drawn = weights.firstIndex { weight in
+      rest -= Double(weight)
+      return rest <= 0 && weight > 0
+    }
+    return drawn ?? weights.lastIndex { $0 > 0 }
   }
 
   /// Moves each code to the mean of the vectors that it is nearest to; one that has none stays.

@@ -30,7 +30,7 @@ package struct ShardManifest: Codable, Hashable, Sendable {
     let sha256: String
   }
 
-  /// The codebook of pictures.
+  /// The codebook of pictures or of speech.
   struct Codebook: Codable, Hashable, Sendable {
     /// The name of the file, in the folder.
     let file: String
@@ -55,15 +55,20 @@ package struct ShardManifest: Codable, Hashable, Sendable {
   let modalities: [Modality]
   /// The codebook of pictures, if there are any.
   let pictures: Codebook?
+  /// The codebook of speech, if there are recordings.
+  let speech: Codebook?
   /// What is trained on.
   package let train: [Shard]
   /// What is held back.
   package let validation: [Shard]
 
-  init(_ module: Module, pictures: Codebook?, train: [Shard], validation: [Shard]) {
+  init(
+    _ module: Module, pictures: Codebook?, speech: Codebook?, train: [Shard], validation: [Shard]
+  ) {
     version = Self.currentVersion
     modalities = module.modalities.map(Modality.init)
     self.pictures = pictures
+    self.speech = speech
     self.train = train
     self.validation = validation
   }
@@ -79,14 +84,14 @@ package struct ShardManifest: Codable, Hashable, Sendable {
     } catch {
       throw Diagnostic(
         "\(file) is no manifest of token shards",
-        suggestion: "make shards of a folder of text or pictures by motc tokenize")
+        suggestion: "make shards of a folder of text, pictures or speech by motc tokenize")
     }
     guard version == Self.currentVersion else {
       throw Diagnostic(
         "\(file) is of form \(version), but this motc reads form \(Self.currentVersion)",
         suggestion: "make the shards again by motc tokenize")
     }
-    let names = (train + validation).map(\.file) + [pictures].compactMap(\.?.file)
+    let names = (train + validation).map(\.file) + [pictures, speech].compactMap(\.?.file)
     guard names.allSatisfy({ !$0.contains("/") && !$0.isEmpty && $0 != ".." }) else {
       throw Diagnostic("\(file) names a file outside its folder")
     }
@@ -97,6 +102,34 @@ package struct ShardManifest: Codable, Hashable, Sendable {
   /// - Throws: `Diagnostic` if the manifest cannot be read.
   package static func digest(folder path: String) throws(Diagnostic) -> Digest {
     try MappedFile(path: "\(path)/\(fileName)").digest()
+  }
+
+  /// Returns the paths of the codebooks of the folder at `path`, and what they are called wherever they are kept.
+  ///
+  /// - Throws: `Diagnostic` if it has no manifest.
+  package static func codebooks(
+    folder path: String
+  ) throws(Diagnostic) -> [(name: String, path: String)] {
+    let manifest = try ShardManifest(folder: path)
+    return [
+      (PictureCodebook.fileName, manifest.pictures), (SpeechCodebook.fileName, manifest.speech),
+    ].compactMap { name, codebook in codebook.map { (name, "\(path)/\($0.file)") } }
+  }
+
+  /// Opens a file of the folder at `path`.
+  ///
+  /// - Parameter digest: what the manifest says of it.
+  /// - Throws: `Diagnostic` if it is missing, or not the file that was written.
+  static func open(
+    _ file: String, digest: String, folder path: String
+  ) throws(Diagnostic) -> MappedFile {
+    let mapped = try MappedFile(path: "\(path)/\(file)")
+    guard mapped.digest().description == digest else {
+      throw Diagnostic(
+        "\(path)/\(file) is not the file that was written: it is damaged",
+        suggestion: "make the shards again by motc tokenize")
+    }
+    return mapped
   }
 
   /// Writes the manifest to the folder at `path`.

@@ -42,26 +42,33 @@ package struct ShardWriter {
     if shard.tokens.count >= Self.shardTokens { try close(split) }
   }
 
-  /// Writes what is left, the codebook, and last of all the manifest: without it the folder holds no shards.
+  /// Writes what is left, the codebooks, and last of all the manifest: without it the folder holds no shards.
   ///
   /// - Throws: `Diagnostic` if they cannot be written, or there is nothing to train on.
-  package mutating func finish(pictures: PictureCodebook?) throws -> ShardManifest {
+  package mutating func finish(
+    pictures: PictureCodebook? = nil, speech: SpeechCodebook? = nil
+  ) throws -> ShardManifest {
     for split in ShardManifest.Split.allCases where open[split] != nil { try close(split) }
     guard shards[.train] != nil else {
       throw Diagnostic(
         "there is nothing to train on in \(folder): all documents are held back",
         suggestion: "choose --validation 0, or take more documents")
     }
-    let codebook = try pictures.map { pictures in
-      let file = PictureCodebook.fileName
-      try pictures.write(to: "\(folder)/\(file)")
-      return ShardManifest.Codebook(file: file, sha256: try digest(file))
-    }
     let manifest = ShardManifest(
-      module, pictures: codebook, train: shards[.train] ?? [],
+      module, pictures: try pictures.map { try write(PictureCodebook.fileName, $0.write) },
+      speech: try speech.map { try write(SpeechCodebook.fileName, $0.write) },
+      train: shards[.train] ?? [],
       validation: shards[.validation] ?? [])
     try manifest.write(folder: folder)
     return manifest
+  }
+
+  /// Writes a codebook to `file` in the folder.
+  private func write(
+    _ file: String, _ write: (String) throws -> Void
+  ) throws -> ShardManifest.Codebook {
+    try write("\(folder)/\(file)")
+    return ShardManifest.Codebook(file: file, sha256: try digest(file))
   }
 
   private mutating func close(_ split: ShardManifest.Split) throws {

@@ -55,12 +55,7 @@ package struct TokenShards {
     _ entry: ShardManifest.Shard, in folder: String, _ module: Module
   ) throws(Diagnostic) -> (Shard, [Int]) {
     let path = "\(folder)/\(entry.file)"
-    let file = try MappedFile(path: path)
-    guard file.digest().description == entry.sha256 else {
-      throw Diagnostic(
-        "\(path) is not the file that was written: it is damaged",
-        suggestion: "make the shards again by motc tokenize")
-    }
+    let file = try ShardManifest.open(entry.file, digest: entry.sha256, folder: folder)
     let reader = try SafetensorsReader(path: path, file: file)
     guard let tokens = reader.tensor("tokens"), let ends = reader.tensor("ends"),
       reader.names.count == 2, tokens.format == .i32, ends.format == .i32,
