@@ -42,7 +42,8 @@ struct TangledGraph {
     let head = try parameter([vocabulary, width], nil)
     let logits = try graph.add(.linear(nil), [last, head])
     let losses = try graph.add(.crossEntropy, [logits, input("targets")])
-    let weights = try graph.add(.tokenWeights([0..<vocabulary], hasCount: false), [input("targets")])
+    let weights = try graph.add(
+      .tokenWeights([0..<vocabulary], hasCount: false), [input("targets")])
     let loss = try graph.add(.sum, [graph.add(.binary(.multiply), [losses, weights])])
     graph.output(loss, as: "loss")
     if numbers.below(4) == 0 { graph.output(last, as: "rows") }

@@ -126,7 +126,7 @@ import Testing
 
   @Test func charactersComeWhole() {
     #expect(shown(Array("aé€😀".utf8)).filter { !$0.isEmpty } == ["a", "é", "€", "😀"])
-    #expect(shown(Array("😀".utf8)).dropLast(2).allSatisfy(\.isEmpty))
+    #expect(shown(Array("😀".utf8)) == ["", "", "", "😀", ""])
   }
 
   @Test func whatATerminalObeysIsReplaced() {
@@ -143,7 +143,7 @@ import Testing
     #expect(shown([0xE2, 0x82]).joined() == "\u{FFFD}")
     #expect(shown([0xC0, 0x80, 0xF8]).joined() == "\u{FFFD}\u{FFFD}\u{FFFD}")
     // No half of a pair, and nothing above the last character.
-    #expect(shown([0xED, 0xA0, 0x80]).joined().allSatisfy { $0 == "\u{FFFD}" })
-    #expect(shown([0xF4, 0x90, 0x80, 0x80]).joined().allSatisfy { $0 == "\u{FFFD}" })
+    let strange = shown([0xED, 0xA0, 0x80]) + shown([0xF4, 0x90, 0x80, 0x80])
+    #expect(Set(strange.joined()) == ["\u{FFFD}"])
   }
 }
