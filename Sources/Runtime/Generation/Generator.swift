@@ -17,6 +17,9 @@ package struct Generator {
     self.settings = settings
   }
 
+  /// How many documents go on at the same time.
+  package var sequences: Int { decoder.lengths.count }
+
   /// Goes on with each of `prompts`, of which there are at most as many as the decoder has sequences.
   ///
   /// - Parameters:

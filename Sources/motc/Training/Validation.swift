@@ -1,17 +1,61 @@
+import Lowering
 import MoTIR
 import Runtime
 
 /// Batches that are held back, and the losses on all of them together.
 struct Validation {
+  /// A mean over some targets of a batch.
+  private struct Part {
+    /// The name of the function's output.
+    let output: String
+    /// The targets: those in one of the ranges.
+    let ranges: [Range<Int>]
+    /// Its factor in the total loss.
+    let weight: Double
+  }
+
+  /// The loss of some targets.
+  struct Loss {
+    /// The name: an objective's, or a modality's.
+    let name: String
+    /// How many targets there are.
+    let targets: Int
+    /// The mean, in nats; 0 where there are none.
+    let mean: Double
+  }
+
   private let batches: [Batch]
-  private let module: Module
+  private let parts: [Part]
+
+  /// What losses are told apart by.
+  enum Grouping {
+    /// The objectives that are trained.
+    case objectives
+    /// The modalities of targets; the function `loss` is `Module.lossByModality()`.
+    case modalities
+  }
 
   /// Prepares at most `limit` batches of `shards`.
   ///
   /// - Throws: `Diagnostics` if they cannot be read.
-  init(_ shards: TokenShards, _ module: Module, batches limit: Int) throws {
-    self.module = module
-    guard shards.count > 0 else {
+  init(
+    _ shards: TokenShards, _ module: Module, batches limit: Int, by grouping: Grouping = .objectives
+  ) throws {
+    switch grouping {
+    case .objectives:
+      parts = module.objectives.map { objective in
+        let members = module.modalities.filter { objective.modalities.contains($0.name) }
+        return Part(
+          output: "loss.\(objective.name)", ranges: members.map(\.vocabulary),
+          weight: objective.weight)
+      }
+    case .modalities:
+      parts = module.modalities.map {
+        Part(
+          output: Module.modalityLossPrefix + $0.name, ranges: [$0.vocabulary], weight: 0)
+      }
+    }
+    guard shards.count > 0, limit > 0 else {
       batches = []
       return
     }
@@ -24,26 +68,33 @@ struct Validation {
 
   /// Returns the loss of each objective, a mean over all its targets, and their weighted sum as `loss`.
   func measure(_ model: CompiledModel) -> [String: Double] {
-    var sums = [Double](repeating: 0, count: module.objectives.count)
-    var counts = sums
+    var losses: [String: Double] = ["loss": 0]
+    for (part, loss) in zip(parts, measureParts(model)) {
+      losses[part.output] = loss.mean
+      losses["loss", default: 0] += part.weight * loss.mean
+    }
+    return losses
+  }
+
+  /// Returns the losses of all batches together, in the order of objectives or modalities.
+  func measureParts(_ model: CompiledModel) -> [Loss] {
+    var sums = [Double](repeating: 0, count: parts.count)
+    var counts = [Int](repeating: 0, count: parts.count)
     for batch in batches {
       model.setInputs(batch)
       model.run("loss")
-      for (index, objective) in module.objectives.enumerated() {
-        let ranges = module.modalities.filter { objective.modalities.contains($0.name) }
-          .map(\.vocabulary)
-        let count = Double(batch.targets.count { id in ranges.contains { $0.contains(Int(id)) } })
-        let mean = model.output("loss.\(objective.name)", of: "loss")?.first ?? .nan
-        if count > 0 { sums[index] += count * Double(mean) }
+      for (index, part) in parts.enumerated() {
+        let count = batch.targets.count { id in part.ranges.contains { $0.contains(Int(id)) } }
+        let mean = model.output(part.output, of: "loss")?.first ?? .nan
+        if count > 0 { sums[index] += Double(count) * Double(mean) }
         counts[index] += count
       }
     }
-    var losses: [String: Double] = ["loss": 0]
-    for (index, objective) in module.objectives.enumerated() {
-      let mean = counts[index] > 0 ? sums[index] / counts[index] : 0
-      losses["loss.\(objective.name)"] = mean
-      losses["loss", default: 0] += objective.weight * mean
+    return parts.indices.map { index in
+      let name = parts[index].output.split(separator: ".", maxSplits: 1).last ?? ""
+      return Loss(
+        name: String(name), targets: counts[index],
+        mean: counts[index] > 0 ? sums[index] / Double(counts[index]) : 0)
     }
-    return losses
   }
 }

@@ -87,10 +87,19 @@ package struct TokenShards {
   /// Checks that there are documents.
   ///
   /// - Throws: `Diagnostic` if there are none.
-  func requireDocuments() throws(Diagnostic) {
+  package func requireDocuments() throws(Diagnostic) {
     guard documents.isEmpty else { return }
     throw Diagnostic(
       "\(folder) has no documents", suggestion: "make shards of some by motc tokenize")
+  }
+
+  /// Returns the tokens of document `index`.
+  ///
+  /// - Throws: `Diagnostic` if the file became shorter since it was opened.
+  package func tokens(of index: Int) throws(Diagnostic) -> [Int] {
+    var tokens: [Int] = []
+    try read(index, 0..<length(of: index), into: &tokens)
+    return tokens
   }
 
   /// Returns the number of tokens of document `index`.
