@@ -19,8 +19,8 @@ rm -rf "$out"
 mkdir -p "$out"
 
 title "1. $count pictures with true captions, drawn from a seed, as tokens"
-python3 examples/shapes/draw.py "$out/pictures" --count "$count" --seed 1
-motc tokenize "$spec" --data "$out/pictures" --seed 1 -o "$out/shards"
+python3 examples/shapes/draw.py "$out/pictures" --count "$count"
+motc tokenize "$spec" --data "$out/pictures" -o "$out/shards"
 
 title "2. The model, and what its routing costs before and after the passes"
 cat "$spec"
@@ -28,12 +28,12 @@ motc inspect "$spec" | sed -n '/^Routing/,$p' | sed 's/^/  /'
 
 title "3. Training, $steps steps"
 motc train "$spec" --data "$out/shards" --out "$out/run" --precision bf16 --steps "$steps" \
-  --learning-rate 3e-3 --log-every "$every" --validate-every "$((2 * every))" --seed 1
+  --learning-rate 3e-3 --log-every "$every" --validate-every "$((2 * every))"
 if command -v gnuplot >/dev/null; then motc plot "$out/run" -o "$out/curves.png"; fi
 
 title "4. What it makes of captions and pictures that it has not seen"
 motc eval "$spec" --weights "$out/run/latest/weights.safetensors" --data "$out/shards" \
-  --temperature 0.7 --seed 1 --generate "$scored" --out "$out/made" --checker examples/shapes/check.py
+  --temperature 0.7 --generate "$scored" --out "$out/made" --checker examples/shapes/check.py
 
 # The file, or the caption, of line $1 of the captions $2.
 picture() { sed -n "$1s/\t.*//p" "$2"; }

@@ -286,19 +286,7 @@ private struct ModuleVerifier {
       if case .plan = type { return [] }
       return [Diagnostic("\"plan\" is \(type), and not a plan")]
     }
-    if name.hasPrefix(Module.cachePrefix) {
-      guard let context = module.context else {
-        return [Diagnostic("\(quoted(name)) is a cache, and the module has no `context`")]
-      }
-      if case .tensor(.f32, let shape) = type, shape.count == 3,
-        shape[...1] == [module.batch, context]
-      {
-        return []
-      }
-      return [
-        Diagnostic("\(quoted(name)) is \(type), and not f32[\(module.batch), \(context), width]")
-      ]
-    }
+    if name.hasPrefix(Module.cachePrefix) { return violations(ofCache: name, type: type) }
     if name.hasPrefix(Module.countPrefix) {
       if type == .tensor(.i32, []) { return [] }
       return [Diagnostic("\(quoted(name)) is \(type), and not i32[]")]
@@ -313,6 +301,20 @@ private struct ModuleVerifier {
     }
     if case .rows(.i32, _, _, 1) = type { return [] }
     return [Diagnostic("\(quoted(name)) is \(type), and not i32[T=\(tokens), 1]")]
+  }
+
+  private func violations(ofCache name: String, type: ValueType) -> [Diagnostic] {
+    guard let context = module.context else {
+      return [Diagnostic("\(quoted(name)) is a cache, and the module has no `context`")]
+    }
+    if case .tensor(.f32, let shape) = type, shape.count == 3,
+      shape[...1] == [module.batch, context]
+    {
+      return []
+    }
+    return [
+      Diagnostic("\(quoted(name)) is \(type), and not f32[\(module.batch), \(context), width]")
+    ]
   }
 
   private func groupViolations(of node: Node, in graph: Graph) -> [Diagnostic] {

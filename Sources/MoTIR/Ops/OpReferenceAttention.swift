@@ -72,35 +72,43 @@ extension Evaluation {
   func cachedAttention(
     _ attention: Op.CachedAttention
   ) throws(Diagnostic) -> [ReferenceValue.Contents] {
-    let (heads, shared) = (attention.heads, attention.keyValueHeads)
-    let (width, stride, capacity) = (width(0) / heads, width(1), shape(3)[1])
-    let (sequence, scale) = (rows(0) / attention.batch, 1 / Double(width).squareRoot())
-    let (slots, visible) = (integers(5), integers(6))
-    var (keys, values, o) = (numbers(3), numbers(4), zeros(0))
-    for (row, slot) in slots.enumerated() where slot >= 0 {
+    let (stride, capacity, sequence) = (width(1), shape(3)[1], rows(0) / attention.batch)
+    var caches = [numbers(3), numbers(4)]
+    for (row, slot) in integers(5).enumerated() where slot >= 0 {
       guard slot < capacity else { throw error("slot \(slot) is beyond the \(capacity) there are") }
       let place = (row / sequence * capacity + Int(slot)) * stride
-      keys.replaceSubrange(
-        place..<(place + stride), with: numbers(1)[(row * stride)...].prefix(stride))
-      values.replaceSubrange(
-        place..<(place + stride), with: numbers(2)[(row * stride)...].prefix(stride))
-    }
-    for (row, count) in visible.enumerated() where count > 0 {
-      guard count <= capacity else { throw error("\(count) of \(capacity) slots are visible") }
-      for head in 0..<heads {
-        let start = (row * heads + head) * width
-        let places = (0..<Int(count)).map {
-          (row / sequence * capacity + $0) * stride + head * shared / heads * width
-        }
-        let scores = places.map { dot(numbers(0), start, keys, $0, count: width) * scale }
-        let largest = scores.max() ?? 0
-        let weights = scores.map { Mathematics.exponential($0 - largest) }
-        let total = weights.reduce(0, +)
-        for (weight, place) in zip(weights, places) {
-          addScaled(weight / total, values, place, to: &o, start, count: width)
-        }
+      for index in caches.indices {
+        let elements = numbers(1 + index)[(row * stride)...].prefix(stride)
+        caches[index].replaceSubrange(place..<(place + stride), with: elements)
       }
     }
-    return [.numbers(o), .numbers(keys), .numbers(values)]
+    var o = zeros(0)
+    for (row, count) in integers(6).enumerated() where count > 0 {
+      guard count <= capacity else { throw error("\(count) of \(capacity) slots are visible") }
+      let first = row / sequence * capacity * stride
+      for head in 0..<attention.heads {
+        attend(attention, caches, row: row, head: head, from: first, Int(count), to: &o)
+      }
+    }
+    return [.numbers(o), .numbers(caches[0]), .numbers(caches[1])]
+  }
+
+  /// Adds what head `head` of row `row` finds in the `count` slots from element `first` of the caches on.
+  private func attend(
+    _ attention: Op.CachedAttention, _ caches: [[Double]], row: Int, head: Int, from first: Int,
+    _ count: Int, to o: inout [Double]
+  ) {
+    let width = width(0) / attention.heads
+    let start = (row * attention.heads + head) * width
+    let shared = head * attention.keyValueHeads / attention.heads * width
+    let places = (0..<count).map { first + $0 * self.width(1) + shared }
+    let scale = 1 / Double(width).squareRoot()
+    let scores = places.map { dot(numbers(0), start, caches[0], $0, count: width) * scale }
+    let largest = scores.max() ?? 0
+    let weights = scores.map { Mathematics.exponential($0 - largest) }
+    let total = weights.reduce(0, +)
+    for (weight, place) in zip(weights, places) {
+      addScaled(weight / total, caches[1], place, to: &o, start, count: width)
+    }
   }
 }

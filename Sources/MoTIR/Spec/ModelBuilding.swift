@@ -30,21 +30,16 @@ extension Model {
       modalities.count <= Limits.modalities,
       errors.isEmpty || isBuildable
     else { throw Diagnostics(errors) }
-    var context = LayerContext(model: self, batch: batch, sequence: sequence)
-    let loss = function("loss", in: &context) { try addLosses($0, to: &$1) }
-    errors += context.diagnostics + unknownComponents(context.parameters)
+    var training = LayerContext(model: self, batch: batch, sequence: sequence)
+    let loss = function("loss", in: &training) { try addLosses($0, to: &$1) }
+    errors += training.diagnostics + unknownComponents(training.parameters)
     guard errors.isEmpty else { throw Diagnostics(errors) }
-    let parameters = context.parameters
-    context = LayerContext(model: self, batch: batch, sequence: sequence)
-    let logits = function("logits", in: &context) { $1.graph.output($0.value, as: "logits") }
-    guard context.diagnostics.isEmpty else { throw Diagnostics(context.diagnostics) }
-    var functions = [loss, logits]
+    var functions = [loss, try logits(batch: batch, sequence: sequence)]
     if let slots { functions += try generation(batch: batch, chunk: sequence, slots: slots) }
     return Module(
       name: name, batch: batch, sequence: sequence, context: slots,
-      modalities: modalities.map(\.declaration), parameters: parameters,
-      objectives: objectives.map(\.objective.declaration),
-      functions: functions)
+      modalities: modalities.map(\.declaration), parameters: training.parameters,
+      objectives: objectives.map(\.objective.declaration), functions: functions)
   }
 
   /// Returns how many slots `context` asks for; `nil` for no generation.
@@ -54,6 +49,14 @@ extension Model {
     case .ofModel: self.context ?? self.sequence
     case .slots(let count): count
     }
+  }
+
+  /// Returns `logits`: what may follow each token.
+  private func logits(batch: Int, sequence: Int) throws(Diagnostics) -> Function {
+    var context = LayerContext(model: self, batch: batch, sequence: sequence)
+    let logits = function("logits", in: &context) { $1.graph.output($0.value, as: "logits") }
+    guard context.diagnostics.isEmpty else { throw Diagnostics(context.diagnostics) }
+    return logits
   }
 
   /// Returns `prefill`, which keeps the keys and values of a chunk of tokens a sequence, and `decode`, which keeps

@@ -72,18 +72,7 @@ final class BenchSubject {
     let module = build.module
     let held = module.functions.map(\.name)
     let forward = ["logits", "loss"].first(where: held.contains)
-    tasks = wishes.tasks.filter { task in
-      switch task {
-      case .train: held.contains("gradients") || held.contains("loss")
-      case .forward: forward != nil
-      case .decode: held.contains("decode")
-      }
-    }
-    guard !tasks.isEmpty else {
-      throw Diagnostic(
-        "'\(module.name)' has nothing to measure: training takes @loss or @gradients, the forward pass "
-          + "@logits or @loss, decoding @decode")
-    }
+    tasks = try Self.tasks(wishes.tasks, of: module)
     let trains = tasks.contains(.train)
     self.forward = forward ?? "gradients"
     self.module = module
@@ -105,6 +94,24 @@ final class BenchSubject {
     }
     if wishes.profiles { profile = KernelProfile() }
     leave()
+  }
+
+  /// Returns those of `wanted` that `module` can do.
+  ///
+  /// - Throws: `Diagnostic` if it can do none.
+  private static func tasks(_ wanted: [BenchTask], of module: Module) throws -> [BenchTask] {
+    let held = module.functions.map(\.name)
+    let tasks = wanted.filter { task in
+      switch task {
+      case .train: held.contains("gradients") || held.contains("loss")
+      case .forward: held.contains("logits") || held.contains("loss")
+      case .decode: held.contains("decode")
+      }
+    }
+    guard tasks.isEmpty else { return tasks }
+    throw Diagnostic(
+      "'\(module.name)' has nothing to measure: training takes @loss or @gradients, the forward pass "
+        + "@logits or @loss, decoding @decode")
   }
 
   /// Matrix arithmetic of one run.
