@@ -62,7 +62,8 @@ struct Generate: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "The file for a picture or for speech; further ones get numbers.", valueName: "file"),
+      "The file for a picture or for speech; further ones get numbers, and PNG and WAV files their own endings.",
+      valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -76,17 +77,24 @@ struct Generate: ParsableCommand {
         "give --prompt, --picture, --speech or --begin: a document begins with something")
     }
     guard stop != "" else { throw ValidationError("--stop is not empty") }
+    guard output != "-" else {
+      throw ValidationError("--output is a file: text alone goes to stdout")
+    }
   }
 
   func run() throws {
     let options = try compile.optionsToRun()
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
-    if let output { try requireWritable(output) }
+    if let path = output ?? begin.map({ _ in "generated" }) { try requireWritable(path) }
     let clock = StageClock()
     let module = try model.load(clock, batch: 1, sequence: 64, context: .ofModel)
     guard module.batch == 1 else {
-      throw Diagnostic("motc generate makes one document, not a batch of \(module.batch)")
+      throw Diagnostic(
+        "motc generate makes one document, not a batch of \(module.batch)",
+        suggestion: model.batch == nil
+          ? "write the text with motc compile --batch 1" : "leave --batch out")
     }
+    try module.requireGeneration()
     let codebooks = Codebooks(data, weights: weights)
     let tokenizer = try codebooks.tokenizer(of: module)
     let document = try Prompt(self, module, tokenizer).tokens

@@ -47,6 +47,27 @@ import Testing
     #expect(try motc("compile", "model.motir", "--emit", "opt", "--batch", "4").status == 1)
   }
 
+  @Test func oneTokenOfABatchIsNotRun() throws {
+    let motc = try Motc()
+    try motc.write(
+      """
+      module @m batch 2 sequence 9 {
+        modality "text" 0..<22
+        parameter @t.weight : f32[22, 4] component "embedding" init normal(0.02)
+        func @decode {
+          %0 = input "tokens" : i32[T=2, 1]
+          %1 = embed %0, @t.weight : f32[T=2, 4]
+          return %1 as "logits"
+        }
+      }
+      """, to: "model.motir")
+    #expect(try motc("init", "model.motir", "-o", "w").status == 0)
+    try motc.writeBatch()
+    let result = try run(motc, "--outputs", "logits")
+    #expect(result.status == 1)
+    #expect(result.errors.contains("@decode takes 2 of the batch's 18 tokens"), "\(result.errors)")
+  }
+
   @Test func unknownOutput() throws {
     let motc = try prepared()
     let result = try run(motc, "--outputs", "logitz")

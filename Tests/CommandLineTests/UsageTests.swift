@@ -5,8 +5,8 @@ import Testing
 /// The command line itself: help, wrong usage, exit codes.
 @Suite struct UsageTests {
   static let verbs = [
-    "compile", "opt", "init", "run", "inspect", "bench", "train", "plot", "convert", "tokenize",
-    "batch",
+    "compile", "opt", "init", "run", "inspect", "bench", "train", "generate", "plot", "convert",
+    "tokenize", "batch",
     "doctor",
   ]
 

@@ -131,13 +131,27 @@ import Testing
     ("%k", "return %k as \"x\", %a as \"cache.k\", %b as \"cache.v\"", "read by other than one"),
     (
       "%k",
-      "%p, %c, %d = attention.cached %x, %x, %x keys %k values %v slots %s visible %s batch 2 heads 2 "
+      "%p, %c, %d = attention.cached %x, %x, %x keys %k values %v slots %s visible %n batch 2 heads 2 "
         + "key_value_heads 2 : f32[T=8, 4], f32[2, 6, 4], f32[2, 6, 4]\n"
         + "return %a as \"cache.k\", %b as \"cache.v\"", "read by other than one"
     ),
     ("@c", "return %o as \"o\", %b as \"cache.v\"", "from a cache that is computed"),
   ])
   func cachesChangeInPlace(_ keys: String, _ end: String, _ message: String?) throws {
+    try expectOfCaches(keys, end, message)
+  }
+
+  @Test(arguments: [("%t", "%n", "\"tokens\" as slots"), ("%s", "%s", "\"slots\" as visible")])
+  func placesInCachesAreTheHosts(_ slots: String, _ visible: String, _ message: String) throws {
+    try expectOfCaches(
+      "%k", "return %o as \"o\", %a as \"cache.k\", %b as \"cache.v\"", message, slots: slots,
+      visible: visible)
+  }
+
+  /// Expects an attention with these operands to be planned, or refused with `message`.
+  private func expectOfCaches(
+    _ keys: String, _ end: String, _ message: String?, slots: String = "%s", visible: String = "%n"
+  ) throws {
     let module = try Module.parse(
       """
       module @m batch 2 sequence 4 context 6 {
@@ -146,11 +160,12 @@ import Testing
         parameter @c : f32[2, 6, 4] component "x" init zeros
         func @prefill {
           %s = input "slots" : i32[T=8, 1]
+          %n = input "visible" : i32[T=8, 1]
           %t = input "tokens" : i32[T=8, 1]
           %x = embed %t, @t.weight : f32[T=8, 4]
           %k = input "cache.k" : f32[2, 6, 4]
           %v = input "cache.v" : f32[2, 6, 4]
-          %o, %a, %b = attention.cached %x, %x, %x keys \(keys) values %v slots %s visible %s batch 2 heads 2 key_value_heads 2 : f32[T=8, 4], f32[2, 6, 4], f32[2, 6, 4]
+          %o, %a, %b = attention.cached %x, %x, %x keys \(keys) values %v slots \(slots) visible \(visible) batch 2 heads 2 key_value_heads 2 : f32[T=8, 4], f32[2, 6, 4], f32[2, 6, 4]
           \(end)
         }
       }

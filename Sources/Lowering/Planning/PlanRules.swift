@@ -7,7 +7,7 @@ internal import MoTIR
 // 3. Matrices of matmuls are parameters, one matrix or one a group.
 // 4. Indices are bounded: they come from an input whose checked values are below what they index.
 // 5. A cache is an input `cache.…` that one `attention.cached` reads; its new contents are the output of its name,
-//    and nothing else.
+//    and nothing else. Its slots are the input `slots`, and what it sees is the input `visible`.
 // 6. An input by plan takes the plan of the batch: the input or the route of `modality`.
 
 /// Returns why `function` cannot be planned; nothing if it can.
@@ -98,7 +98,8 @@ private struct PlanRules {
       .normGradient, .channelMultiply, .channelAdd, .columnSum, .attention, .attentionGradient,
       .unary, .binary, .rowSum, .sum, .tokenWeights:
       []
-    case .cachedAttention: (0..<2).flatMap { cacheViolations(node, $0) }
+    case .cachedAttention:
+      (0..<2).flatMap { cacheViolations(node, $0) } + slotViolations(node)
     }
   }
 
@@ -149,6 +150,16 @@ private struct PlanRules {
       ]
     }
     return []
+  }
+
+  /// Returns an error for each operand whose numbers may be outside of a cache.
+  private func slotViolations(_ node: Node) -> [Diagnostic] {
+    zip(node.operands[5...], ["slots", "visible"]).compactMap { operand, name in
+      if graph.definition(of: operand).op == .input(name) { return nil }
+      return Diagnostic(
+        "\(node.op.mnemonic) takes \"\(inputName(operand) ?? "?")\" as \(name), whose values may be "
+          + "anything", at: node.location, suggestion: "take the input \"\(name)\"")
+    }
   }
 
   /// Returns an error unless one attention, in one place, reads the cache that `node` is.

@@ -16,7 +16,7 @@ package final class Decoder {
 
   /// Creates empty sequences.
   ///
-  /// - Requires: `model` was compiled from the functions `prefill` and `decode` of `module`.
+  /// - Requires: `module` can generate, as `requireGeneration` checks; `model` was compiled from the functions `prefill` and `decode` of it.
   package init(_ model: CompiledModel, _ module: Module) {
     guard let context = module.context, model.plan.entry("decode") != nil else {
       preconditionFailure("the model was not compiled for generation")

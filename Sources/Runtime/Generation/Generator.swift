@@ -46,7 +46,11 @@ package struct Generator {
       let logits = try decoder.extend(next)
       for index in prompts.indices where !next[index].isEmpty {
         let row = logits[(index * vocabulary)..<((index + 1) * vocabulary)]
-        let token = try samplers[index].next(row, among: grammars[index].allowed)
+        let allowed = grammars[index].allowed
+        guard !allowed.isEmpty else {
+          throw Diagnostic("nothing may come next: no modality has tokens that come one by one")
+        }
+        let token = try samplers[index].next(row, among: allowed)
         grammars[index].accept(token)
         let goesOn = try take(first + index, token)
         next[index] = goesOn && decoder.lengths[index] < decoder.capacity ? [token] : []

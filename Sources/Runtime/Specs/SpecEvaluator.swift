@@ -170,12 +170,14 @@ extension Module {
     switch (sizes.context, context) {
     case (.none, _), (.ofModel, _?): return
     case (.slots(let wanted), let held?) where wanted == held: return
-    case (_, let held):
+    case (let wanted, let held):
       let found = held.map { "a context of \($0) tokens" } ?? "no context, and no @decode"
+      let wayOut =
+        wanted == .ofModel ? "write it with motc compile --context" : "leave --context out"
       throw Diagnostics([
         Diagnostic(
           "'\(SpecFile.shown(path))' holds the model with \(found)",
-          suggestion: "IR text has fixed sizes: leave --context out, or give the spec")
+          suggestion: "IR text has fixed sizes: \(wayOut), or give the spec")
       ])
     }
   }

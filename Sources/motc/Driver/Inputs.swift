@@ -11,6 +11,13 @@ func check(_ batch: Batch, for functions: [Function], of module: Module) throws 
   let known = Set(batch.inputs.map(\.name) + ["plan"])
   var problems: [Diagnostic] = []
   for function in functions {
+    let rows = module.tokens(of: function.name)
+    if rows != module.tokens {
+      problems.append(
+        Diagnostic(
+          "@\(function.name) takes \(rows) of the batch's \(module.tokens) tokens",
+          suggestion: "motc generate runs it"))
+    }
     for node in function.graph.nodes {
       guard case .input(let name) = node.op, !known.contains(name) else { continue }
       problems.append(

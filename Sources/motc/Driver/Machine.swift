@@ -23,5 +23,5 @@ func requireMemory(_ count: Int) throws {
   throw CannotRun(
     Diagnostic(
       "the model needs \(bytes(count)) of memory, and this machine has \(bytes(kibibytes * 1024))",
-      suggestion: "choose a smaller model, --batch or --sequence"))
+      suggestion: "choose a smaller model, --batch, --sequence or --context"))
 }

@@ -4,6 +4,9 @@ import Runtime
 
 /// Where the codebooks are that a model was trained with.
 struct Codebooks {
+  /// What to do where they are not found.
+  static let wayOut = "name the folder of shards that the model was trained on with --data"
+
   private let shards: String?
   private let folders: [String]
 
@@ -21,21 +24,32 @@ struct Codebooks {
   /// - Throws: `Diagnostic` if a codebook is damaged, or does not fit the model; `Diagnostics` if shards do not.
   func tokenizer(of module: Module) throws -> Tokenizer {
     if let shards { return try Tokenizer(module: module, shards: shards) }
-    let pictures = try file(PictureCodebook.fileName).map { try PictureCodebook(path: $0) }
-    let speech = try file(SpeechCodebook.fileName).map { try SpeechCodebook(path: $0) }
-    for (name, count) in [("image", pictures?.count), ("speech", speech?.count)] {
-      guard let count, let modality = module.modalities.first(where: { $0.name == name }),
-        modality.vocabulary.count < count
-      else { continue }
-      throw Diagnostic(
-        "the codebook beside the weights has \(count) codes, and modality '\(name)' has "
-          + "\(modality.vocabulary.count) ids",
-        suggestion: "name the folder of shards that the model was trained on with --data")
-    }
-    return Tokenizer(module: module, pictures: pictures, speech: speech)
+    return Tokenizer(
+      module: module,
+      pictures: try codebook(
+        PictureCodebook.fileName, of: .image, module, PictureCodebook.init, \.count),
+      speech: try codebook(
+        SpeechCodebook.fileName, of: .speech, module, SpeechCodebook.init, \.count))
   }
 
-  private func file(_ name: String) -> String? {
-    folders.map { "\($0)/\(name)" }.first { FileManager.default.fileExists(atPath: $0) }
+  /// Returns what `read` makes of the nearest file called `name`, if the model has a use for it and there is one.
+  private func codebook<Content>(
+    _ name: String, of kind: Tokenizer.Kind, _ module: Module,
+    _ read: (String) throws(Diagnostic) -> Content, _ count: (Content) -> Int
+  ) throws(Diagnostic) -> Content? {
+    let paths = folders.map { "\($0)/\(name)" }
+    guard let modality = module.modalities.first(where: { $0.name == kind.rawValue }),
+      let path = paths.first(where: { FileManager.default.fileExists(atPath: $0) })
+    else { return nil }
+    let content: Content
+    do throws(Diagnostic) {
+      content = try read(path)
+    } catch {
+      throw Diagnostic(error.message, suggestion: error.suggestion ?? Self.wayOut)
+    }
+    guard count(content) > modality.vocabulary.count else { return content }
+    throw Diagnostic(
+      "the codebook \(path) has \(count(content)) codes, and modality '\(modality.name)' has "
+        + "\(modality.vocabulary.count) ids", suggestion: Self.wayOut)
   }
 }

@@ -37,20 +37,23 @@ struct DocumentWriter {
     let opened = grammar.span != nil
     let began = ContinuousClock.now
     var count = 0
+    var goesOn = true
     var failure: (any Error)?
     try generator.run([prompt], limit: limit) { _, token in
       count += 1
       do {
         let isDone = try take(token)
         // What was asked for is one span.
-        return !isDone && !(opened && grammar.span == nil)
+        goesOn = !isDone && !(opened && grammar.span == nil)
       } catch {
         failure = error
-        return false
+        goesOn = false
       }
+      return goesOn
     }
     if let failure { throw failure }
     try finish()
+    if goesOn, count < limit { reportEnd() }
     let seconds = (ContinuousClock.now - began).seconds
     say(
       "\(prompt.count) tokens read, \(count) written in \(fixed(seconds, 2)) s, "
@@ -91,6 +94,15 @@ struct DocumentWriter {
     }
   }
 
+  /// Says that the document ends because its context does.
+  private func reportEnd() {
+    report([
+      Diagnostic(
+        "the document ended with the context of \(module.context ?? 0) tokens",
+        suggestion: "give --context a larger number", severity: .warning)
+    ])
+  }
+
   private mutating func show(_ piece: String) throws {
     guard let last = piece.last else { return }
     try Output(nil).write(piece)
@@ -113,21 +125,21 @@ struct DocumentWriter {
   /// Writes what a span stands for to the next file.
   private mutating func keep(_ bytes: [UInt8], _ kind: Tokenizer.Kind, _ ending: String) throws {
     spans += 1
-    let first = output ?? "generated.\(ending)"
-    let path = spans == 1 ? first : first.numbered(spans)
+    let path = (output ?? "generated.\(ending)").numbered(spans, ending)
     try Output(path).write(bytes)
     say("\(kind.rawValue) → \(path)")
   }
 }
 
 extension String {
-  /// Returns the path with `-NUMBER` before its ending.
-  fileprivate func numbered(_ number: Int) -> String {
+  /// Returns the path of the `number`-th file: from the second on with `-NUMBER` before its ending, which is `ending`
+  /// if this path has that of another kind of file.
+  fileprivate func numbered(_ number: Int, _ ending: String) -> String {
+    let suffix = number == 1 ? "" : "-\(number)"
     let name = nameOfPath
-    guard let dot = name.lastIndex(of: "."), dot > name.startIndex else {
-      return "\(self)-\(number)"
-    }
-    let ending = name[dot...]
-    return "\(dropLast(ending.count))-\(number)\(ending)"
+    guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return self + suffix }
+    let own = name[name.index(after: dot)...]
+    let isOther = ["png", "wav"].contains(own.lowercased()) && own.lowercased() != ending
+    return "\(dropLast(own.count + 1))\(suffix).\(isOther ? ending : String(own))"
   }
 }

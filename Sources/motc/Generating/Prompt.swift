@@ -12,19 +12,17 @@ struct Prompt {
   init(_ options: Generate, _ module: Module, _ tokenizer: Tokenizer) throws {
     var tokens: [Int] = []
     if let path = options.picture {
-      guard tokenizer.pictures != nil else { throw Self.noCodebook(.image) }
+      try options.require(.image, module, tokenizer)
       tokens += try tokenizer.tokens(picture: CorpusFolder.picture(at: path))
     }
     if let path = options.speech {
-      guard tokenizer.speech != nil else { throw Self.noCodebook(.speech) }
+      try options.require(.speech, module, tokenizer)
       tokens += try tokenizer.tokens(waveform: CorpusFolder.recording(at: path))
     }
     if !options.prompt.isEmpty { tokens += try tokenizer.tokens(text: options.prompt) }
     if let name = options.begin {
-      let modality = try Self.modality(name, module)
-      if !tokenizer.decodes(modality) {
-        throw Self.noCodebook(Tokenizer.Kind(rawValue: name) ?? .image)
-      }
+      let modality = try module.modality(called: name)
+      try options.requireOpening(modality, module, tokenizer)
       // Captions are lines.
       if !options.prompt.isEmpty, !options.prompt.hasSuffix("\n") {
         tokens += try tokenizer.tokens(text: "\n")
@@ -32,31 +30,51 @@ struct Prompt {
       if let marker = modality.begin { tokens.append(marker) }
     }
     guard !tokens.isEmpty else {
-      throw Diagnostic(
-        "the document begins with nothing: modality '\(options.begin ?? "")' has no marker",
-        suggestion: "give --prompt")
+      let reason = options.begin.map { ": modality '\($0)' has no marker" } ?? ""
+      throw Diagnostic("the document begins with nothing\(reason)", suggestion: "give --prompt")
     }
     self.tokens = tokens
   }
+}
 
-  private static func noCodebook(_ kind: Tokenizer.Kind) -> Diagnostic {
-    Diagnostic(
-      "there is no codebook for modality '\(kind.rawValue)' beside the weights",
-      suggestion: "name the folder of shards that the model was trained on with --data")
+extension Generate {
+  /// Checks that the model knows data of `kind`, and that there is a codebook for it.
+  fileprivate func require(
+    _ kind: Tokenizer.Kind, _ module: Module, _ tokenizer: Tokenizer
+  ) throws(Diagnostic) {
+    guard !tokenizer.decodes(try module.modality(called: kind.rawValue)) else { return }
+    throw Diagnostic(
+      "there is no codebook for modality '\(kind.rawValue)' "
+        + (data.map { "in the shards '\($0)'" } ?? "beside the weights"),
+      suggestion: Codebooks.wayOut)
   }
 
-  /// Returns the modality called `name`, in which a span can be opened.
-  private static func modality(_ name: String, _ module: Module) throws -> ModalityDeclaration {
-    guard let modality = module.modalities.first(where: { $0.name == name }) else {
-      let known = module.modalities.map(\.name)
-      throw Diagnostic(
-        "the model has no modality '\(name)'", suggestion: "it has \(known.joined(separator: ", "))"
-      )
-    }
+  /// Checks that tokens of `modality` can come one by one, and become what they stand for.
+  fileprivate func requireOpening(
+    _ modality: ModalityDeclaration, _ module: Module, _ tokenizer: Tokenizer
+  ) throws(Diagnostic) {
     guard !modality.attendsWithinSpan else {
       throw Diagnostic(
-        "tokens of modality '\(name)' see those behind them, and cannot come one by one")
+        "tokens of modality '\(modality.name)' see those behind them, and cannot come one by one")
     }
-    return modality
+    guard let kind = Tokenizer.Kind(rawValue: modality.name) else {
+      let kinds = Tokenizer.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+      throw Diagnostic(
+        "what modality '\(modality.name)' stands for is not known",
+        suggestion: "begin one that is called as what it is: \(kinds)")
+    }
+    try require(kind, module, tokenizer)
+  }
+}
+
+extension Module {
+  /// Returns the modality called `name`.
+  ///
+  /// - Throws: `Diagnostic` if there is none.
+  fileprivate func modality(called name: String) throws(Diagnostic) -> ModalityDeclaration {
+    if let modality = modalities.first(where: { $0.name == name }) { return modality }
+    throw Diagnostic(
+      "the model has no modality '\(name)'",
+      suggestion: "it has \(modalities.map(\.name).joined(separator: ", "))")
   }
 }
