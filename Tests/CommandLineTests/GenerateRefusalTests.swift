@@ -69,10 +69,10 @@ import Testing
     var bytes = try #require(model.bytes("shards/pictures.safetensors"))
     bytes[bytes.count - 2] ^= 1
     try writeFile(bytes, to: path)
-    expect(try model("--begin", "image"), 1, "pictures.safetensors", "digest")
+    expect(try model("--begin", "image"), 1, "pictures.safetensors is not", "motc tokenize")
     try writeFile(Array("no codebook".utf8), to: model.motc.path("pictures.safetensors"))
     expect(try model.motc.run(arguments), 1, "pictures.safetensors", "--data")
-    // Text needs none, but a model with pictures reads what is there.
+    // Text needs none.
     try FileManager.default.removeItem(atPath: model.motc.path("pictures.safetensors"))
     let text = ["generate", "drawer.motir", "--weights", "w", "--prompt", "a", "--tokens", "3"]
     #expect(try model.motc.run(text).status == 0)
@@ -122,7 +122,7 @@ import Testing
     ("as \"logits\"", "as \"other\"", "@decode must return \"logits\""),
     ("begin 256 end 257", "begin 2147483646 end 257", "the marker 2147483646"),
     ("context 40", "context 41", "f32[1, 41, width]"),
-    ("context 40", "context 99999999999", "1 to 2147483647 tokens"),
+    ("context 40", "context 99999999999", "from 1 to 2147483647"),
     ("324..<332", "324..<400", "as f32[T=1, 400], and returns f32[T=1, 332]"),
   ])
   func modulesOfOthers(_ old: String, _ new: String, _ message: String) throws {
