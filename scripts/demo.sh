@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 spec=examples/shapes.swift-spec
 out=runs/demo
 count=4000 steps=2400 every=200 scored=100
-if [ -n "${QUICK:-}" ]; then count=60 steps=4 every=2 scored=3; fi
+if [ -n "${QUICK:-}" ]; then count=100 steps=4 every=2 scored=3; fi
 
 motc() { .build/release/motc "$@"; }
 title() { printf '\n%s\n' "$1"; }
@@ -35,17 +35,14 @@ title "4. What it makes of captions and pictures that it has not seen"
 motc eval "$spec" --weights "$out/run/latest/weights.safetensors" --data "$out/shards" \
   --temperature 0.7 --generate "$scored" --out "$out/made" --checker examples/shapes/check.py
 
-# The file, or the caption, of line $1 of the captions $2.
-picture() { sed -n "$1s/\t.*//p" "$2"; }
-caption() { sed -n "$1s/^[^\t]*\t//p" "$2"; }
-
+# Adds the first $1 pictures that the folder $2 has captions of to the gallery, and says $3 before each caption.
 gallery=()
-for line in 1 2 3; do
-  gallery+=("$out/made/$(picture "$line" "$out/made/captions.txt")")
-  gallery+=("$(caption "$line" "$out/made/captions.txt")")
-done
-said=$out/made/said
-gallery+=("$said/$(picture 1 "$said/captions.txt")" "says: $(caption 1 "$said/captions.txt")")
+add() {
+  local name caption
+  while IFS=$'\t' read -r name caption; do gallery+=("$2/$name" "$3$caption"); done < <(head -n "$1" "$2/captions.txt")
+}
+add 3 "$out/made" ""
+add 1 "$out/made/said" "says: "
 
 printf '\nTry it yourself:\n  .build/release/motc generate %s --weights %s \\\n' \
   "$spec" "$out/run/latest/weights.safetensors"

@@ -8,9 +8,10 @@ output=$1
 shift
 count=$(($# / 2))
 
-# Text for gnuplot between double quotes: without what ends them, and in two lines where it is long.
+# Text for gnuplot between double quotes, in lines that fit. Models say anything: of it stays what neither ends the
+# quotes nor, as a backquote would, runs a command.
 text() {
-  fold -s -w 26 <<<"$1" | sed -e 's/[\\"]/ /g' -e 's/ *$//' | paste -s -d '|' | sed 's/|/\\n/g'
+  tr -cd ' -~' <<<"$1" | tr -d '\\"`' | fold -s -w 26 | sed 's/ *$//' | paste -s -d '|' | sed 's/|/\\n/g'
 }
 
 {
