@@ -1,7 +1,7 @@
 """`python3 -m Benchmarks.curves`: loss curves of motc, fused, unfused and in bf16, and of PyTorch.
 
 All train examples/shapes.swift-spec with the same settings on the same batches, from the same
-weights; PyTorch makes the first steps only.
+weights. PyTorch makes the steps of a shorter run, at a rate that does not amplify rounding.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from . import docs
-from .curves_report import FIRST, RUNS, Results, Run, Settings, markdown
+from .curves_report import FIRST, RUNS, STEADY, Results, Run, Settings, markdown
 from .heat import ROOT
 from .models import SHAPES
 from .program import Motc
@@ -33,7 +33,7 @@ PICTURE = "docs/curves.svg"
 # Batches that are timed together.
 BATCHES = 1000
 
-QUICK = Settings(pictures=40, steps=4, torch_steps=2, warmup=2)
+QUICK = Settings(pictures=40, steps=4, steady_steps=3, warmup=2)
 
 
 class Trainer(Motc):
@@ -57,7 +57,7 @@ class Trainer(Motc):
         """Makes a run, or what is missing of it."""
         files = ["--data", self.folder / "shards", "--out", self.folder / name, "--resume", "auto"]
         threads = ["--threads", self.threads]
-        self.show("train", ROOT / SHAPES.spec, *files, *settings.options, *RUNS[name], *threads)
+        self.show("train", ROOT / SHAPES.spec, *files, *settings.options, *RUNS.get(name, RUNS[FIRST]), *threads)
         text = (self.folder / name / "metrics.jsonl").read_text()
         return Run([json.loads(line) for line in text.splitlines()])
 
@@ -94,13 +94,15 @@ def measure(settings: Settings, folder: pathlib.Path, threads: int) -> Results:
     motc = Trainer(folder, threads)
     motc.make_shards(settings.pictures)
     runs = {name: motc.train(name, settings) for name in RUNS}
-    say(f"PyTorch makes {settings.torch_steps} steps")
-    batches = same_batches(motc.batches(settings.torch_steps), runs[FIRST])
-    weights = load_file(folder / FIRST / "checkpoints/step-00000000/weights.safetensors")
-    rates = [settings.rate_of(step) for step in range(1, settings.torch_steps + 1)]
-    steps = train(SHAPES, weights, batches, rates, settings.decay, settings.clip, threads)
-    seconds = motc.batch_seconds(rounds=1 if settings is QUICK else 7)
-    return Results(settings, threads, runs, steps, seconds)
+    steady = settings.steady
+    ours = motc.train(STEADY, steady)
+    say(f"PyTorch makes {steady.steps} steps")
+    batches = same_batches(motc.batches(steady.steps), ours)
+    weights = load_file(folder / STEADY / "checkpoints/step-00000000/weights.safetensors")
+    rates = [steady.rate_of(step) for step in range(1, steady.steps + 1)]
+    theirs = train(SHAPES, weights, batches, rates, steady.decay, steady.clip, threads)
+    seconds = motc.batch_seconds(rounds=1 if settings.pictures == QUICK.pictures else 7)
+    return Results(settings, threads, runs, ours, Run(theirs), seconds)
 
 
 def same_batches(batches: Iterator[Tensors], run: Run) -> Iterator[Tensors]:
@@ -125,6 +127,7 @@ def parse() -> argparse.Namespace:
         description="Trains one model fused, unfused, in bf16 and in PyTorch, and compares losses.",
     )
     parser.add_argument("--threads", type=int, help="by default all cores of this process")
+    parser.add_argument("--rate", type=float, default=Settings.rate, help="the highest (3e-3)")
     parser.add_argument("--quick", action="store_true", help="a few steps, which prove nothing")
     parser.add_argument("--into", type=pathlib.Path, help="a folder of runs, which go on")
     parser.add_argument(
@@ -136,7 +139,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Runs what the options say."""
     options = parse()
-    settings = QUICK if options.quick else Settings()
+    settings = QUICK if options.quick else Settings(rate=options.rate)
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = (options.into or ROOT / "runs" / f"curves-{now}").resolve()
     threads = options.threads or len(os.sched_getaffinity(0))

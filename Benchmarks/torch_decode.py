@@ -19,13 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .models import DECODE, EPSILON, Sizes, rotation
-from .reference import LOGITS_TOLERANCE
 from .torch_parts import Weights, parameter, rotate
 
 FORMS = ("eager", "compiled", "frozen", "autotuned")
 # Tokens of a measurement.
 TOKENS = 20
 WARM_UP = 5
+# Of logits, relative to those of eager f32, by norm: in bf16, rounding in 24 layers shows.
+TOLERANCE = {"f32": 1e-3, "bf16": 1e-1}
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -150,7 +151,7 @@ class Subject:
     def __init__(self, precision: str):
         self.precision = precision
         self.model = Decoder(DECODE, RandomWeights(DECODE), DECODE.names[:1])
-        self.model.requires_grad_(False).eval().to(TYPES[precision])
+        self.model.requires_grad_(False).eval()
         generator = torch.Generator().manual_seed(1)
         for cache in (self.model.keys, self.model.values):
             cache.normal_(generator=generator)
@@ -158,7 +159,8 @@ class Subject:
         self.place = DECODE.sequence - 1
         self.forms = {}
         with torch.inference_mode():
-            self.expected = self.model(self.token, 0, self.place).float()
+            self.expected = self.model(self.token, 0, self.place)
+        self.model.to(TYPES[precision])
 
     def measure(self, form: str) -> dict[str, object]:
         """Returns the seconds of each of some tokens, and what a token reads."""
@@ -176,8 +178,8 @@ class Subject:
                 if index >= WARM_UP:
                     seconds.append(time.perf_counter() - start)
         error = float((logits.float() - self.expected).norm() / self.expected.norm())
-        if not error <= LOGITS_TOLERANCE[self.precision]:
-            raise ValueError(f"its logits are off by {error:.1e} from eager's")
+        if not error <= TOLERANCE[self.precision]:
+            raise ValueError(f"its logits are off by {error:.1e} from eager's in f32")
         return {"seconds": seconds, "bytes": self.model.bytes_of_token}
 
 
