@@ -10,7 +10,6 @@ import datetime
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -20,10 +19,11 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from . import docs, machine
-from .heat import ROOT, environment
+from .heat import ROOT, Failed
 from .products import PRODUCTS, Product
 from .products_worker import FORMS
-from .reference import TOLERANCE
+from .program import Motc, Worker
+from .reference import TOLERANCE, CannotRun
 
 BEGIN = "<!-- written by Benchmarks/run.sh matmul: begin -->"
 END = "<!-- written by Benchmarks/run.sh matmul: end -->"
@@ -36,10 +36,6 @@ MOTC = {
 }
 # The libraries of a column; of all their forms the fastest counts.
 COLUMNS = {"OpenBLAS": ["openblas", "numpy"], "PyTorch": ["torch-f32"], "oneDNN": ["torch-bf16"]}
-
-
-class Failed(Exception):
-    """A program did not do its work."""
 
 
 @dataclass
@@ -66,27 +62,11 @@ class Times:
         return self.best([f"{of}: {form}" for of in COLUMNS[column] for form in FORMS[of]])
 
 
-class Motc:
-    """The release build of motc."""
-
-    def __init__(self, threads: int):
-        self.program = ROOT / ".build/release/motc"
-        if not self.program.exists():
-            raise Failed(f"there is no {self.program}: run `swift build -c release`")
-        self.threads, self.cores = threads, machine.cores(threads)
-        self.environment = environment(threads, ROOT / ".build/bench-caches")
+class Products(Motc):
+    """The release build of motc, for products."""
 
     def _run(self, *arguments: object) -> None:
-        command = [str(part) for part in (self.program, *arguments, "--threads", self.threads)]
-        done = subprocess.run(
-            command,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, self.cores),
-        )
-        if done.returncode != 0:
-            raise Failed(f"{' '.join(command)}\n{done.stderr}")
+        self.run(*arguments, "--threads", self.threads)
 
     def check(self, product: Product, options: list[str]) -> float:
         """Returns how far motc's result is off, by norm."""
@@ -144,42 +124,18 @@ def text_of(product: Product) -> str:
     return "\n".join(lines) + "\n"
 
 
-class Library:
+class Library(Worker):
     """The process of a library."""
 
     def __init__(self, name: str, threads: int):
-        cores = machine.cores(threads)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "Benchmarks.products_worker", name, "--threads", str(threads)],
-            cwd=ROOT,
-            env=environment(threads, ROOT / ".build/bench-caches")
-            | {"OPENBLAS_NUM_THREADS": str(threads)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )
+        variables = {"OPENBLAS_NUM_THREADS": str(threads)}
+        super().__init__("Benchmarks.products_worker", [name], threads, **variables)
 
     def measure(self, product: Product, form: str, precision: str) -> float:
         """Returns the seconds of one product."""
-        try:
-            self.process.stdin.write(json.dumps([PRODUCTS.index(product), form]) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise Failed("its process ended") from None
-        answer = json.loads(self.process.stdout.readline() or '{"failed": "its process ended"}')
-        if "failed" in answer:
-            raise Failed(answer["failed"])
+        answer = self.ask(json.dumps([PRODUCTS.index(product), form]))
         require(answer["error"], precision)
         return answer["seconds"]
-
-    def stop(self) -> None:
-        """Ends the process, which reads to the end of its input."""
-        try:
-            self.process.communicate()
-        except BrokenPipeError:
-            self.process.wait()
 
 
 def require(error: float, precision: str) -> None:
@@ -190,7 +146,7 @@ def require(error: float, precision: str) -> None:
 
 def measure(products: list[Product], rounds: int, threads: int) -> list[Times]:
     """Measures all contestants in turn."""
-    motc = Motc(threads)
+    motc = Products(threads)
     libraries = {name: Library(name, threads) for name in FORMS}
     measured, failed = [], set()
     try:
@@ -293,7 +249,7 @@ def main() -> None:
     products, rounds = (PRODUCTS[:1], 1) if options.quick else (PRODUCTS, options.rounds)
     try:
         measured = measure(products, rounds, threads)
-    except Failed as failure:
+    except (Failed, CannotRun) as failure:
         say(str(failure))
         sys.exit(2)
     text = markdown(measured, rounds, threads)

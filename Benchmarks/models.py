@@ -96,6 +96,32 @@ MODELS = {
     )
 }
 
+# One token at a time, behind as many as the sequence has: not among the models of whole sequences.
+DECODE = Sizes(
+    name="benchmark-decode",
+    spec="examples/benchmark-decode.swift-spec",
+    modalities=(("text", 0, 4096), ("image", 4096, 8192)),
+    width=1024,
+    layers=24,
+    heads=16,
+    hidden=2816,
+    batch=1,
+    sequence=512,
+)
+
+# What loss curves are of.
+SHAPES = Sizes(
+    name="shapes",
+    spec="examples/shapes.swift-spec",
+    modalities=(("text", 0, 258), ("image", 258, 770)),
+    width=192,
+    layers=4,
+    heads=6,
+    hidden=512,
+    batch=8,
+    sequence=256,
+)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -144,9 +170,15 @@ def make_plan(sizes: Sizes, modality: np.ndarray) -> Plan:
     return Plan(order, np.argsort(order), offsets)
 
 
-def rotation(sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """Returns cosines and sines of the interleaved rotary positions, f32 [T, W / 2] each."""
-    positions = np.tile(np.arange(sizes.sequence, dtype=np.float64), sizes.batch)
+def rotation(
+    sizes: Sizes, positions: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns cosines and sines of the interleaved rotary positions, f32 [T, W / 2] each.
+
+    positions: [T]; those of whole sequences if there are none
+    """
+    if positions is None:
+        positions = np.tile(np.arange(sizes.sequence), sizes.batch)
     half = np.arange(sizes.head_width // 2)
-    angles = positions[:, None] * ROPE_BASE ** (-2.0 * half / sizes.head_width)
+    angles = positions.astype(np.float64)[:, None] * ROPE_BASE ** (-2.0 * half / sizes.head_width)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

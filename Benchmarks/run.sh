@@ -3,6 +3,8 @@
 #
 #   Benchmarks/run.sh [OPTION ...]           whole models; see Benchmarks/run.sh --help
 #   Benchmarks/run.sh matmul [OPTION ...]    matrix products alone; see Benchmarks/run.sh matmul --help
+#   Benchmarks/run.sh curves [OPTION ...]    losses of training; see Benchmarks/run.sh curves --help
+#   Benchmarks/run.sh decode [OPTION ...]    one token at a time; see Benchmarks/run.sh decode --help
 #
 # QUICK=1 takes the short form, and any Python that has PyTorch; where that cannot be installed, it is
 # skipped.
@@ -11,10 +13,12 @@ cd "$(dirname "$0")/.."
 
 environment=.build/bench
 module=Benchmarks
-if [ "${1:-}" = matmul ]; then
-  module=Benchmarks.matmul
-  shift
-fi
+case "${1:-}" in
+  matmul | curves | decode)
+    module=Benchmarks.$1
+    shift
+    ;;
+esac
 options=("$@")
 [ -z "${QUICK:-}" ] || options+=(--quick)
 quick=

@@ -68,6 +68,10 @@ class GroupedModel(nn.Module):
         """Returns rows of grouped order in sequence order. [T, ...]"""
         return rows.index_select(0, self.inverse) if self.permutes else rows
 
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Returns attention of rows in sequence order. [T, H, W] each, and [T, D]"""
+        return attend(q, k, v, self.sizes)
+
     def attention(self, x: Tensor, layer: GroupedLayer) -> Tensor:
         """Returns what attention adds to x. [T, D]"""
         n = normalize(x)
@@ -81,7 +85,7 @@ class GroupedModel(nn.Module):
         query_key = torch.cat([query_key[span] * gain for span, gain in zip(self.spans, gains)])
         query_key = self.sequential(rotate(query_key, self.cos, self.sin).to(qkv.dtype))
         v = self.sequential(qkv[:, 2])
-        out = self.grouped(attend(query_key[:, 0], query_key[:, 1], v, self.sizes))
+        out = self.grouped(self.attend(query_key[:, 0], query_key[:, 1], v))
         return torch.cat([F.linear(out[span], weight) for span, weight in zip(self.spans, layer.o)])
 
     def feed_forward(self, x: Tensor, layer: GroupedLayer) -> Tensor:

@@ -26,12 +26,16 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, sizes: Sizes) -> Tensor:
-    """Returns causal attention over whole sequences. [T, H, W] each, and [T, D]"""
+def attend(q: Tensor, k: Tensor, v: Tensor, sizes: Sizes, mask: Tensor | None = None) -> Tensor:
+    """Returns attention over whole sequences, causal or as mask has it. [T, H, W] each, and [T, D]
+
+    mask: true where a row sees another, [B, 1, S, S]
+    """
 
     def split(rows: Tensor) -> Tensor:
         shape = (sizes.batch, sizes.sequence, sizes.heads, sizes.head_width)
         return rows.view(shape).transpose(1, 2)
 
-    out = F.scaled_dot_product_attention(split(q), split(k), split(v), is_causal=True)
+    parts = (split(q), split(k), split(v))
+    out = F.scaled_dot_product_attention(*parts, attn_mask=mask, is_causal=mask is None)
     return out.transpose(1, 2).reshape(sizes.tokens, sizes.width)
