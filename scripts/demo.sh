@@ -28,7 +28,7 @@ motc inspect "$spec" | sed -n '/^Routing/,$p' | sed 's/^/  /'
 
 title "3. Training, $steps steps"
 motc train "$spec" --data "$out/shards" --out "$out/run" --precision bf16 --steps "$steps" \
-  --learning-rate 3e-3 --log-every "$every" --validate-every "$((2 * every))"
+  --log-every "$every" --validate-every "$((2 * every))"
 if command -v gnuplot >/dev/null; then motc plot "$out/run" -o "$out/curves.png"; fi
 
 title "4. What it makes of captions and pictures that it has not seen"

@@ -85,6 +85,7 @@ struct Evaluate: ParsableCommand {
       let scene = GeneratedScenes(
         folder: out, count: generate, data: data, split: split, settings: sampling.settings)
       let module = try model.load(clock, batch: 8, sequence: 64, context: .ofModel)
+      try module.requireGeneration()
       let tensors = try loadWeights(weights, of: module, clock)
       let compiled = try Build(module, options, clock: clock)
         .model(Decoder.functions, trains: false, pool: pool)

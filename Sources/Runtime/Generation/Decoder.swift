@@ -16,7 +16,8 @@ package final class Decoder {
 
   /// Creates empty sequences.
   ///
-  /// - Requires: `module` can generate, as `requireGeneration` checks; `model` was compiled from the functions `prefill` and `decode` of it.
+  /// - Requires: `module` can generate, as `requireGeneration` checks; `model` was compiled from its functions `prefill`
+  ///   and `decode`.
   package init(_ model: CompiledModel, _ module: Module) {
     guard let context = module.context, model.plan.entry("decode") != nil else {
       preconditionFailure("the model was not compiled for generation")
