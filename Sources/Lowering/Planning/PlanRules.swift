@@ -18,7 +18,15 @@ func planViolations(of function: Function, in module: Module) -> [Diagnostic] {
 private struct PlanRules {
   let function: Function
   let module: Module
+  /// For each value, the nodes that read it.
+  let users: [[NodeID]]
   var graph: Graph { function.graph }
+
+  init(function: Function, module: Module) {
+    self.function = function
+    self.module = module
+    users = function.graph.users()
+  }
 
   var violations: [Diagnostic] {
     nameViolations + graph.outputs.flatMap(violations(of:)) + graph.nodes.flatMap(violations(of:))
@@ -141,7 +149,7 @@ private struct PlanRules {
       ]
     }
     let names = graph.outputs.filter { $0.value == result }.map(\.name)
-    guard names == [name], graph.users()[result.index].isEmpty else {
+    guard names == [name], users[result.index].isEmpty else {
       return [
         Diagnostic(
           "the cache \"\(name)\" changes in place: what it becomes is the output of its name, and "
@@ -165,7 +173,7 @@ private struct PlanRules {
   /// Returns an error unless one attention, in one place, reads the cache that `node` is.
   private func cacheReaderViolations(_ node: Node, _ name: String) -> [Diagnostic] {
     let inputs = graph.nodes.filter { $0.op == node.op }
-    let uses = inputs.flatMap { graph.users()[$0.results[0].index] }
+    let uses = inputs.flatMap { users[$0.results[0].index] }
     let isOutput = graph.outputs.contains { $0.value == node.results[0] }
     if !isOutput, uses.count == 1, case .cachedAttention = graph[uses[0]].op { return [] }
     return [

@@ -1,5 +1,5 @@
 /// Returns `number` with zeros before it up to `digits` digits, so that names sort as numbers do.
-func numbered(_ number: Int, digits: Int) -> String {
+package func numbered(_ number: Int, digits: Int) -> String {
   let text = "\(number)"
   return String(repeating: "0", count: max(0, digits - text.count)) + text
 }

@@ -16,8 +16,8 @@ package final class Decoder {
 
   /// Creates empty sequences.
   ///
-  /// - Requires: `module` can generate, as `requireGeneration` checks; `model` was compiled from its functions `prefill`
-  ///   and `decode`.
+  /// - Requires: `module` can generate, as `requireGeneration` checks; `model` was compiled from its
+  ///   functions `prefill` and `decode`.
   package init(_ model: CompiledModel, _ module: Module) {
     guard let context = module.context, model.plan.entry("decode") != nil else {
       preconditionFailure("the model was not compiled for generation")
@@ -118,7 +118,8 @@ private struct Part {
     }
     if let last = tokens.indices.last, seesBack(last) {
       throw Diagnostic(
-        "tokens of modality '\(module.modalities[owners[last]].name)' see those behind them, and cannot come one by one",
+        "tokens of modality '\(module.modalities[owners[last]].name)' see those behind them, and "
+          + "cannot come one by one",
         suggestion: "end the prompt behind such a span")
     }
     self.tokens = tokens

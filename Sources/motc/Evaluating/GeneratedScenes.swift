@@ -62,7 +62,7 @@ struct GeneratedScenes {
     try makeFolder("pictures")
     var lines = ""
     for (number, tokens) in drawn.enumerated() {
-      let name = "pictures/\(numbered(number)).png"
+      let name = "pictures/\(numbered(number, digits: 6)).png"
       try write(try tokenizer.picture(tokens).png(), to: name)
       lines += "\(name)\t\(scenes[number].caption)\n"
     }
@@ -78,7 +78,7 @@ struct GeneratedScenes {
     try makeFolder("said/pictures")
     var (lines, truth) = ("", "")
     for (number, tokens) in said.enumerated() {
-      let name = "pictures/\(numbered(number)).png"
+      let name = "pictures/\(numbered(number, digits: 6)).png"
       try write(try tokenizer.picture(scenes[number].prompt).png(), to: "said/\(name)")
       lines += "\(name)\t\(line(tokenizer.text(tokens)))\n"
       truth += "\(name)\t\(scenes[number].caption)\n"
@@ -112,11 +112,6 @@ struct GeneratedScenes {
     let shown = text.utf8.map { stream.append($0) }.joined() + stream.flush()
     return String(shown.map { $0.isNewline || $0 == "\t" ? " " : $0 })
       .trimmingCharacters(in: .whitespaces)
-  }
-
-  private func numbered(_ number: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, 6 - digits.count)) + digits
   }
 
   private func makeFolder(_ name: String) throws {
