@@ -119,8 +119,8 @@ import Testing
       "a group of modality \"txt\", which is not declared", "3:1", help: "did you mean `text`?"),
     Case.header(
       "modality \"a\" 0..<9\nmodality \"b\" 9..<10\n"
-        + "parameter @p : f32[1] by \"a\" component \"c\" init ones",
-      "do not hold every modality exactly once", "4:1"),
+        + "parameter @p : f32[1] by \"a\" + \"a\" component \"c\" init ones",
+      "hold a modality twice, or none", "4:1"),
     Case.header(
       "parameter @p : f32[1] component \"c\" init ones\nparameter @p", "a second parameter", "3:11"),
     Case.header(
@@ -226,8 +226,8 @@ import Testing
 
   @Test func groupsMustBeThoseOfTheParameter() {
     let text = TextFixtures.routing.replacing(
-      "%10 = channel_multiply %9, @bias.weight by %4 groups [0, 0]",
-      with: "%10 = channel_multiply %9, @gain.weight by %4 groups [1, 0]")
+      "%9 = channel_add %7, @bias.weight by %4 groups [0, 0]",
+      with: "%9 = channel_add %7, @gain.weight by %4 groups [1, 0]")
     let error = #expect(throws: Diagnostics.self) { try Module.parse(text, file: "m") }
     #expect(error?.description.contains("`groups` is [1, 0], and the groups of") == true)
   }

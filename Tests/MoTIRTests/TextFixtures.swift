@@ -14,6 +14,7 @@ enum TextFixtures {
       parameter @k.weight : f32[4, 8] by "text", "image" component "attention" init normal(1e-05) decay
       parameter @shared.weight : f32[6, 8] component "attention" init zeros
       parameter @bias.weight : f32[8] by "text" + "image" component "attention" init zeros
+      parameter @scale.weight : f32[8] by "text" component "attention" init ones
       func @routed {
         %0 = input "tokens" : i32[T=8, 1] at "a model.swift-spec":8:3
         %1 = embed %0, @embedding.weight : f32[T=8, 8] at "a model.swift-spec":8:3
@@ -24,7 +25,7 @@ enum TextFixtures {
         %6 = rms_norm %5 gain @gain.weight by %4 groups [0, 1] heads 2 epsilon 1e-05 : f32[R=8, 8] in #2
         %7, %8 = linear %6, @q.weight, @k.weight by %4 groups [0, 1] : f32[R=8, 8], f32[R=8, 4] in #2
         %9 = channel_add %7, @bias.weight by %4 groups [0, 0] : f32[R=8, 8] in #2 at "b":1:2
-        %10 = channel_multiply %9, @bias.weight by %4 groups [0, 0] : f32[R=8, 8]
+        %10 = channel_multiply %9, @scale.weight by %4 groups [0, _] : f32[R=8, 8]
         %11 = column_sum %10 by %4 groups [0, 1] parts 2 : f32[2, 4]
         %12 = linear.input_gradient %7, @q.weight, %8, @k.weight by %4 groups [0, 1] : f32[R=8, 8]
         %13, %14 = linear.weight_gradient %12, %7, %8 by %4 groups [0, 1] : f32[2, 8, 8], f32[2, 4, 8]

@@ -55,7 +55,7 @@ private struct Mutator {
   /// Texts that stand for a number or a word elsewhere.
   private static let intruders = [
     "9223372036854775807", "9223372036854775808", "-1", "0", "1099511627776", "1e999", "nan", "inf",
-    "1e-320", "0.1", "65", "\"", "\\u{0}", "%", "@", "groups [0, 0, 0]", "by %0", "in #0",
+    "1e-320", "0.1", "65", "\"", "\\u{0}", "%", "@", "groups [0, 0, 0]", "_", "by %0", "in #0",
     "in #1", "at \"x\":1:1", "..<", "}", "{", "[", "]", ",", "//", "\u{0}", "é", "return",
     "func @x {",
     "f32[1048576, 1048576]", "i32[T=2, 1]", "heads 0", "constant 1", "plan[8, 2]", "documents %1",

@@ -76,9 +76,11 @@ struct RandomGraphMaker {
     let count = vocabulary.count
     if random.chance(0.3) { return nil }
     if random.chance(0.6) { return Groups(Array(0..<count)) }
-    // Merged groups: each segment takes a group that is there already, or the next one.
-    var map: [Int] = []
-    for _ in 0..<count { map.append(random.integer(in: 0...((map.max() ?? -1) + 1))) }
+    // Each segment takes a group that is there already, or the next one, or, but for the first, none.
+    var map = [0]
+    for _ in 1..<count {
+      map.append(random.chance(0.2) ? Groups.none : random.integer(in: 0...((map.max() ?? 0) + 1)))
+    }
     return Groups(map)
   }
 

@@ -86,7 +86,7 @@ extension CodeGenerator {
     let ranges = segmentRanges(shape, planArgument: 1 + 2 * count, frame)
     for (index, width) in shape.outputs.enumerated() {
       let (from, to) = share(ir.int(width), frame)
-      for (segment, range) in ranges.enumerated() {
+      for (segment, range) in ranges.enumerated() where groups[segment] != Groups.none {
         let accumulate = groups[..<segment].contains(groups[segment])
         let dw = at(
           frame.arguments[1 + count + index],
@@ -118,7 +118,7 @@ extension CodeGenerator {
     }
   }
 
-  /// Emits `body` for this thread's slice of each segment, and `rest` for its slice of the other rows.
+  /// Emits `body` for this thread's slice of each segment with a group, and `rest` for its slice of the other rows.
   private func forEachSlice(
     _ shape: LinearShape, planArgument: Int, _ frame: KernelFrame,
     _ body: (_ first: IRValue, _ rows: IRValue, _ group: Int) -> Void,
@@ -127,8 +127,9 @@ extension CodeGenerator {
     let ranges = segmentRanges(shape, planArgument: planArgument, frame)
     for (segment, range) in ranges.enumerated() {
       let (from, to) = share(ir.sub(range.end, range.start), frame)
-      body(
-        ir.add(range.start, from), ir.sub(to, from), shape.routing?.groups.ofSegment[segment] ?? 0)
+      let (first, rows) = (ir.add(range.start, from), ir.sub(to, from))
+      let group = shape.routing?.groups.ofSegment[segment] ?? 0
+      group == Groups.none ? rest(first, rows) : body(first, rows, group)
     }
     guard shape.routing != nil, let last = ranges.last else { return }
     let (from, to) = share(ir.sub(ir.int(shape.rows), last.end), frame)

@@ -319,9 +319,9 @@ extension CodeGenerator {
     }[0]
   }
 
-  /// Returns the address of the table segment → group, with −1 for the rows of no segment.
+  /// Returns the address of the table segment → group, with `none` for the rows of no segment.
   func groupTable(_ groups: Groups) -> IRValue {
-    ir.constantArray(groups.ofSegment + [-1], name: "groups")
+    ir.constantArray(groups.ofSegment + [Groups.none], name: "groups")
   }
 
   /// Returns the address of at least `count` zeros.

@@ -59,19 +59,26 @@ extension CodeGenerator {
     return MatmulOperand(base: frame.scratch, rowStride: units, depthStride: 1)
   }
 
-  /// Emits a thread's part of one linear map, segment by segment; rows of no segment become 0.
+  /// Emits a thread's part of one linear map, segment by segment; rows without a group become 0.
   private func emit(_ map: FewRowMap, _ shape: LinearShape, plan argument: IRValue?) {
     guard let routing = shape.routing, let argument else {
       return multiply(map, shape, from: ir.int(0), to: ir.int(shape.rows), group: ir.int(0))
     }
-    let groups = groupTable(routing.groups)
-    ir.loop(from: ir.int(0), to: ir.int(routing.segments)) { segment in
-      multiply(
-        map, shape, from: loadIndex(argument, segment),
-        to: loadIndex(argument, ir.add(segment, ir.int(1))), group: loadIndex(groups, segment))
+    segmentLoop((argument, routing.segments), rows: shape.rows, grain: 1) { segment, rows, _, _ in
+      let group = loadIndex(groupTable(routing.groups), segment)
+      _ = ir.choose(ir.compare(.less, group, ir.int(0))) {
+        clear(map, from: rows.start, to: rows.end)
+        return []
+      } otherwise: {
+        multiply(map, shape, from: rows.start, to: rows.end, group: group)
+        return []
+      }
     }
-    let end = loadIndex(argument, ir.int(routing.segments))
-    ir.loop(from: end, to: ir.int(shape.rows)) { row in
+  }
+
+  /// y[from ..< to] = 0
+  private func clear(_ map: FewRowMap, from first: IRValue, to end: IRValue) {
+    ir.loop(from: first, to: end) { row in
       forEachPanel(of: map) { _, column in
         forEachVector(of: column, below: map.width) { place, mask, _ in
           let target = at(map.y, ir.add(ir.mul(row, ir.int(map.width)), place))

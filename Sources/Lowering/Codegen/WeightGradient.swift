@@ -39,9 +39,9 @@ extension CodeGenerator {
       }
     }
     if hasWorkspace { barrier(frame.control, frame.threads) }
+    let groups = shape.routing?.groups.ofSegment ?? [0]
     for (index, width) in shape.outputs.enumerated() {
-      for (number, segment) in segments.enumerated() {
-        let groups = shape.routing?.groups.ofSegment ?? [0]
+      for (number, segment) in segments.enumerated() where groups[number] != Groups.none {
         let dw = at(frame.arguments[results + index], groups[number] * width * shape.input)
         outerProducts(
           areas[1 + index].base, areas[0].base, rows: width, columns: shape.input, into: dw,

@@ -230,8 +230,8 @@ extension OpSyntax.Attribute {
     case .number(let name, let value): value.isFinite ? nil : "`\(name)` is \(value)"
     case .word, .flag: nil
     case .groups(let groups):
-      groups.count <= IRLimits.segments
-        && groups.allSatisfy { (0..<IRLimits.segments).contains($0) }
+      groups.ofSegment.count <= IRLimits.segments
+        && groups.ofSegment.allSatisfy { (Groups.none..<IRLimits.segments).contains($0) }
         ? nil : "`groups` has a number or a count outside 0..<\(IRLimits.segments)"
     case .ranges(let ranges):
       ranges.count <= IRLimits.segments

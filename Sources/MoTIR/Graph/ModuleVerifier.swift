@@ -2,8 +2,8 @@
 // 1. batch, sequence and context are at least 1, and batch times the longer of the two is at most 2^31 − 1.
 // 2. There are at most 8 modalities, with names of their own; a vocabulary is not empty, starts at 0
 //    or above, and shares no token with another one; markers are token ids.
-// 3. Parameters have names of their own and legal types. The groups of an untied parameter hold every
-//    modality once and nothing else. The deviation of a normal start is finite and not negative.
+// 3. Parameters have names of their own and legal types. The groups of an untied parameter hold no
+//    modality twice and nothing else; it is of no use to modalities in none. The deviation of a normal start is finite and not negative.
 // 4. Objectives have names of their own, name existing modalities, each once, and have a finite weight.
 // 5. Functions have names of their own.
 // 6. A parameter node names a parameter of the header and has its type.
@@ -166,14 +166,13 @@ private struct ModuleVerifier {
         "`@\(parameter.name)` has a group of modality \(quoted(name)), which is not declared",
         at: place, help: suggestion(for: name, among: module.modalities.map(\.name)))
     }
-    let map = module.modalities.compactMap { modality in
-      groups.firstIndex { $0.contains(modality.name) }
+    let map = module.modalities.map { modality in
+      groups.firstIndex { $0.contains(modality.name) } ?? Groups.none
     }
-    guard map.count == module.modalities.count, named.count == map.count,
-      groups.allSatisfy({ !$0.isEmpty })
+    guard named.count == Set(named).count, !groups.isEmpty, groups.allSatisfy({ !$0.isEmpty })
     else {
       return report(
-        "the groups of `@\(parameter.name)` do not hold every modality exactly once", at: place)
+        "the groups of `@\(parameter.name)` hold a modality twice, or none", at: place)
     }
     groupMaps[parameter.name] = map
   }
@@ -324,7 +323,7 @@ private struct ModuleVerifier {
         let declared = groupMaps[name], declared != groups.ofSegment
       else { return nil }
       return Diagnostic(
-        "`groups` is \(groups.ofSegment), and the groups of `@\(name)` make it \(declared)")
+        "`groups` is \(groups.text), and the groups of `@\(name)` make it \(Groups(declared).text)")
     }
   }
 }

@@ -2,14 +2,23 @@
 ///
 /// `nil` where an op carries `Groups?`: the op is tied, takes one weight for all rows and no plan.
 public struct Groups: Hashable, Sendable {
-  /// For each segment of the plan, the number of its group.
+  /// In `ofSegment`: the segment takes no weights. Its rows are as rows of no segment: they give 0, and add nothing.
+  public static let none = -1
+
+  /// For each segment of the plan, the number of its group, or `none`.
   public let ofSegment: [Int]
 
   /// Creates the map.
   public init(_ ofSegment: [Int]) { self.ofSegment = ofSegment }
 
   /// The number of groups.
-  public var count: Int { (ofSegment.max() ?? -1) + 1 }
+  public var count: Int { (ofSegment.max() ?? Groups.none) + 1 }
+
+  /// `true` iff `ofSegment` maps segments to the groups 0, 1, … and leaves none of these out.
+  var isSound: Bool {
+    let groups = Set(ofSegment.filter { $0 != Groups.none })
+    return !groups.isEmpty && groups.count == count && ofSegment.allSatisfy { $0 >= Groups.none }
+  }
 }
 
 /// What a norm does to a row, head by head.

@@ -92,13 +92,13 @@ extension ReversePass {
 
   /// y = x + c; dx = dy, dc = Σ dy over the rows and repeats.
   ///
-  /// A row of no segment has y = 0, so its dx is 0: dy times 1, routed, unless x is 0 there anyway.
+  /// A row without a group has y = 0, so its dx is 0: dy times 1, routed, unless x is 0 there anyway.
   private mutating func channelAdd(_ node: Node, _ groups: Groups?) throws(Diagnostic) {
     guard let dy = gradient(of: node.results[0]) else { return }
     let (x, c) = (node.operands[0], node.operands[1])
     let plan = plan(of: node, groups)
     if needs(x) {
-      if let routing = plan.first, !ignoresUnrouted(x, by: routing) {
+      if let groups, let routing = plan.first, !ignoresUnrouted(x, groups, by: routing) {
         let ones = try emit(.constant(1), type: type(of: c))
         try add(emit(.channelMultiply(groups), [dy, ones, routing]), to: x)
       } else {
@@ -178,15 +178,18 @@ extension ReversePass {
     return width / channels
   }
 
-  /// `true` iff `rows` come from an op that gives 0 at the rows of no segment of `plan`, whatever their
-  /// gradient there.
-  private func ignoresUnrouted(_ rows: ValueID, by plan: ValueID) -> Bool {
+  /// `true` iff `rows` come from an op that gives 0 at the rows of `plan` that have none of `groups`, whatever
+  /// their gradient there.
+  private func ignoresUnrouted(_ rows: ValueID, _ groups: Groups, by plan: ValueID) -> Bool {
     let node = graph.definition(of: rows)
     switch node.op {
-    case .gather, .scatter: return ignoresUnrouted(node.operands[0], by: plan)
+    case .gather, .scatter: return ignoresUnrouted(node.operands[0], groups, by: plan)
     default:
-      guard node.op.groups != nil, let own = node.operands.last else { return false }
+      guard let its = node.op.groups, let own = node.operands.last else { return false }
       return origin(of: own) == origin(of: plan)
+        && zip(its.ofSegment, groups.ofSegment).allSatisfy {
+          $0 == Groups.none || $1 != Groups.none
+        }
     }
   }
 

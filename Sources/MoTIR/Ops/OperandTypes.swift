@@ -79,10 +79,8 @@ struct OperandTypes {
   func routed(_ groups: Groups?) throws(TypingError) -> Int {
     guard let groups else { return types.count }
     let (_, segments) = try plan(types.count - 1)
-    guard groups.ofSegment.count == segments, groups.ofSegment.allSatisfy({ $0 >= 0 }),
-      Set(groups.ofSegment).count == groups.count
-    else {
-      throw error("the group map \(groups.ofSegment) does not fit a plan of \(segments) segments")
+    guard groups.ofSegment.count == segments, groups.isSound else {
+      throw error("the group map \(groups.text) does not fit a plan of \(segments) segments")
     }
     return types.count - 1
   }

@@ -59,8 +59,8 @@ extension BlockProgram {
     let groups = steps.compactMap(\.op.groups)
     guard let plan else { return routed || !groups.isEmpty ? ["routed rows without a plan"] : [] }
     if plan.segments < 1 { return ["a plan of \(plan.segments) segments"] }
-    return groups.filter { $0.ofSegment.count != plan.segments || ($0.ofSegment.min() ?? 0) < 0 }
-      .map { "groups \($0.ofSegment) for \(plan.segments) segments" }
+    return groups.filter { $0.ofSegment.count != plan.segments || !$0.isSound }
+      .map { "groups \($0.text) for \(plan.segments) segments" }
   }
 
   private var argumentViolations: [String] {

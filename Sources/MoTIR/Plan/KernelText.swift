@@ -19,7 +19,7 @@ extension Kernel {
       ""
     case .columnSum(let sum):
       "rows \(sum.rows) grain \(sum.grain) width \(sum.width) parts \(sum.parts) "
-        + "segments \(sum.segments)" + (sum.groups.map { " \($0.text)" } ?? "")
+        + "segments \(sum.segments)" + (sum.groups.map { " groups \($0.text)" } ?? "")
     case .weightGradient(let shape, let laidOut):
       "rows \(shape.rows) input \(shape.input) outputs \(shape.outputs)\(shape.routing.text)"
         + (laidOut.isEmpty ? "" : " laid_out \(laidOut.sorted())")
@@ -42,14 +42,8 @@ extension Kernel {
   }
 }
 
-extension Groups {
-  fileprivate var text: String {
-    "groups [\(ofSegment.map(String.init).joined(separator: ", "))]"
-  }
-}
-
 extension KernelRouting? {
-  fileprivate var text: String { map { " segments \($0.segments) \($0.groups.text)" } ?? "" }
+  fileprivate var text: String { map { " segments \($0.segments) groups \($0.groups.text)" } ?? "" }
 }
 
 extension AttentionShape {

@@ -77,12 +77,12 @@ struct Evaluation {
 
   /// Returns the blocks of rows of a node with this map of groups: a block a segment, or one for all rows.
   ///
-  /// Rows of no segment are in no block.
+  /// Rows of no segment, or of one without a group, are in no block.
   func blocks(_ groups: Groups?) -> [Block] {
     guard let groups else { return [Block(rows: 0..<rows(0), group: 0)] }
     guard let plan = operands.last?.plan else { return [] }
-    return groups.ofSegment.enumerated().map { segment, group in
-      Block(rows: plan.range(of: segment), group: group)
+    return groups.ofSegment.enumerated().compactMap { segment, group in
+      group == Groups.none ? nil : Block(rows: plan.range(of: segment), group: group)
     }
   }
 

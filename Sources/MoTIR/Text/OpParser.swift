@@ -118,7 +118,8 @@ extension Parser {
     guard try take("groups") else { return nil }
     return Groups(
       try list("segments", limit: IRLimits.segments) { (parser) throws(Diagnostic) in
-        try parser.integer("the number of a group", in: 0...IRLimits.segments - 1)
+        try parser.take("_")
+          ? Groups.none : parser.integer("the number of a group", in: 0...IRLimits.segments - 1)
       })
   }
 

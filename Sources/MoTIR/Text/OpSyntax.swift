@@ -21,8 +21,8 @@ struct OpSyntax {
     case word(String, String)
     /// `causal`
     case flag(String)
-    /// `groups [0, 1]`
-    case groups([Int])
+    /// `groups [0, 1]`, and `groups [0, _]` where a segment has none
+    case groups(Groups)
     /// `ranges [0..<258, 300..<310]`
     case ranges([Range<Int>])
   }
@@ -53,9 +53,17 @@ extension OpSyntax.Attribute {
     case .number(let name, let value): "\(name) \(value.description)"
     case .word(let name, let value): "\(name) \(value)"
     case .flag(let name): name
-    case .groups(let groups): "groups [\(groups.map(String.init).joined(separator: ", "))]"
+    case .groups(let groups): "groups \(groups.text)"
     case .ranges(let ranges): "ranges [\(ranges.map(rangeText).joined(separator: ", "))]"
     }
+  }
+}
+
+extension Groups {
+  /// The map as a list: `_` for a segment without a group.
+  var text: String {
+    let names = ofSegment.map { $0 == Groups.none ? "_" : String($0) }
+    return "[\(names.joined(separator: ", "))]"
   }
 }
 
@@ -111,7 +119,7 @@ extension Op {
   ) -> OpSyntax {
     guard let groups else { return OpSyntax(labels: labels, attributes: attributes) }
     return OpSyntax(
-      labels: labels + ["by"], attributes: [.groups(groups.ofSegment)] + attributes)
+      labels: labels + ["by"], attributes: [.groups(groups)] + attributes)
   }
 }
 
