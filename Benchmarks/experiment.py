@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -56,9 +57,12 @@ class Experiment:
         self._make("corpus", self._draw)
         self._make("shards", self._tokenize)
         runs = self.settings.runs
-        for number, (system, seed) in enumerate(runs, 1):
-            say(f"run {number} of {len(runs)}: {system.name}, seed {seed}")
+        for number, (system, seed) in enumerate(runs):
+            say(f"run {number + 1} of {len(runs)}: {system.name}, seed {seed}")
+            start = time.monotonic()
             self._train(system, seed)
+            left = (len(runs) - number - 1) * (time.monotonic() - start) / 60
+            say(f"{left:.0f} minutes left, if the other runs take as long")
         parameters = {system.name: self._parameters(system) for system in SYSTEMS}
         found = [Run(system, seed, self._metrics(system, seed)) for system, seed in runs]
         return Results(self.settings, self.threads, parameters, found, self._matches())
@@ -148,10 +152,15 @@ class Experiment:
         return self._call([self.motc, *arguments], **{"stdout": sys.stderr} | streams)
 
     def _call(self, command: list[object], **streams) -> str | None:
-        """Runs a program that does not outlive this one, and returns its output where it is asked for."""
+        """Runs a program that does not outlive this one; returns its output where that is asked for."""
         words = [str(word) for word in command]
         with subprocess.Popen(words, text=True, preexec_fn=end_with_parent, **streams) as process:
-            output, _ = process.communicate()
+            try:
+                output, _ = process.communicate()
+            except KeyboardInterrupt:
+                # It was told too, and may have something to save.
+                process.wait()
+                raise
         if process.returncode != 0:
             raise CannotRun(f"this ended with code {process.returncode}: {' '.join(words)}")
         return output

@@ -49,6 +49,7 @@ struct Match: ParsableCommand {
     let gnuplot = try output.map { _ in try Gnuplot() }
     let all = try ([base] + runs).map { path throws(Diagnostic) in try Evaluations(path: path) }
     try RunName.requireDifferent(all.map(\.run))
+    warnOfOtherData(all.map(\.run))
     let found = MatchReport(
       base: all[0].run, matches: all.dropFirst().map { RunMatch(all[0], $0) })
     guard found.matches.contains(where: { !$0.losses.isEmpty }) else {
@@ -59,6 +60,17 @@ struct Match: ParsableCommand {
     if let output, let gnuplot { try draw(found, with: gnuplot, to: output) }
     if json { return try Output(nil).write(try found.json()) }
     try Output(nil).write(found.text)
+  }
+
+  /// Warns of runs that were trained, and so validated, on other documents than the first.
+  private func warnOfOtherData(_ runs: [RunName]) {
+    guard let data = runs[0].data else { return }
+    report(
+      runs.filter { $0.data ?? data != data }.map { run in
+        Diagnostic(
+          "\(run.path) was trained on other shards than \(base): losses of other documents say nothing",
+          severity: .warning)
+      })
   }
 
   private func draw(_ found: MatchReport, with gnuplot: Gnuplot, to output: String) throws {

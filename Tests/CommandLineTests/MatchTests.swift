@@ -145,6 +145,26 @@ import Testing
     #expect(none.status == 1 && none.errors.contains("no run has a loss of base"))
   }
 
+  @Test func otherDataIsWarnedOf() throws {
+    let motc = try Motc()
+    for (name, data) in [("base", "one"), ("same", "one"), ("other", "two")] {
+      try write([3, 2, 1], as: name, motc)
+      let folder = "\(name)/checkpoints/step-00000030"
+      try FileManager.default.createDirectory(
+        atPath: motc.path(folder), withIntermediateDirectories: true)
+      try motc.write(
+        "{\"version\":1,\"step\":30,\"tokens\":0,\"position\":{\"epoch\":0,\"row\":0},"
+          + "\"identity\":{\"data\":\"\(data)\"},\"metrics\":{\"metrics.jsonl\":0,"
+          + "\"metrics.csv\":0},\"seconds\":0,\"files\":{}}", to: "\(folder)/state.json")
+      try FileManager.default.createSymbolicLink(
+        atPath: motc.path("\(name)/latest"), withDestinationPath: "checkpoints/step-00000030")
+    }
+    let result = try motc("match", "base", "same", "other")
+    #expect(result.status == 0 && result.output.contains("100.0 %"), "\(result.errors)")
+    #expect(result.errors.contains("other was trained on other shards than base"))
+    #expect(!result.errors.contains("same was trained"))
+  }
+
   @Test(.enabled(if: hasGnuplot)) func picturesHavePairsAndLines() throws {
     let motc = try Motc()
     let steps = (1...20).map { $0 * 10 }

@@ -18,6 +18,13 @@ struct RunName {
     runs.count { $0.name == name } == 1 ? name : path
   }
 
+  /// The digest of the shards that the run is trained on, if it has a checkpoint.
+  var data: String? {
+    let folder = RunFolder(path: path)
+    guard let step = folder.step(of: "latest") else { return nil }
+    return try? Checkpoint(stateOf: folder.checkpoint(step: step)).identity["data"]
+  }
+
   /// Checks that no folder is named twice.
   ///
   /// - Throws: `Diagnostic` with the first that is.
