@@ -16,6 +16,7 @@ test:
 	swift test -c release --skip-build
 	Tests/oracle/run.sh
 	! command -v python3 >/dev/null || python3 -m unittest discover examples/shapes
+	! command -v python3 >/dev/null || python3 -m unittest discover -s Benchmarks -t .
 
 # Kills a training run 500 times, at random moments, and wants in the end what a run that never stopped
 # leaves, to the bit. It takes minutes; KILLS=… for another number.

@@ -1,6 +1,7 @@
 """What the experiment found: sizes, losses and matched steps, as tables."""
 
 import datetime
+import textwrap
 from dataclasses import dataclass
 from statistics import mean
 
@@ -8,6 +9,8 @@ from . import machine, pages
 from .experiment_systems import LOSSES, MODALITIES, SYSTEMS, Settings, System, run_name
 
 BASE = SYSTEMS[0]
+# What is matched, by its name in the answer of `motc match`.
+AXES = {"steps": "steps", "flops": "arithmetic", "seconds": "seconds of training"}
 # Figures of the paper (arXiv 2411.04996): percent of the dense model's steps, or seconds, by what they are of.
 PAPER = {
     "steps, Chameleon 7B": {"loss": "55.8 %", "loss.text": "55.8 %", "loss.image": "34.8 %"},
@@ -69,9 +72,9 @@ class Results:
 def markdown(results: Results) -> str:
     """Returns all tables and what they are to be read with."""
     parts = [about(results), *sizes(results), ""]
-    parts += ["Share of the dense model's steps that reaches the same validation loss:", ""]
-    parts += [*shares(results, "steps"), ""]
-    parts += ["The same of seconds of training:", "", *shares(results, "seconds"), ""]
+    for axis, what in AXES.items():
+        parts += [f"Share of the dense model's {what} at the same validation loss:", ""]
+        parts += [*shares(results, axis), ""]
     parts += ["Beside the paper:", "", *beside_paper(results), ""]
     parts += [
         "![Losses of the systems with several seeds, in training and on what is held back.]"
@@ -88,14 +91,16 @@ def about(results: Results) -> str:
     """Returns the sentences that say what the figures are of."""
     settings = results.settings
     date = datetime.datetime.now(datetime.UTC).date()
-    return (
+    text = (
         f"`make experiment`, {date}, on {machine.processor()} "
         f"({', '.join(machine.matrix_units())}), {results.threads} threads. "
         f"{settings.pictures:,} pictures, {settings.spoken:,} spoken captions, {settings.steps:,} "
         f"steps of {settings.batch} x {settings.sequence} tokens in {settings.precision}, rate "
-        f"{settings.rate:g}, {settings.evaluations} validations. Where a system has several seeds, "
-        f"figures are means, with the least and the most behind them.\n"
+        f"{settings.rate:g}, {settings.evaluations} validations. Losses are of the last "
+        f"validation; *loss* is the sum of the others. Where a system has several seeds, figures "
+        f"are means, with the least and the most behind them."
     )
+    return textwrap.fill(text, 120) + "\n"
 
 
 def sizes(results: Results) -> list[str]:
