@@ -199,7 +199,8 @@ import Testing
     ),
     (
       "{\"step\":2,\"seconds\":5,\"validation.loss\":1}\n"
-        + "{\"step\":3,\"seconds\":4,\"validation.loss\":1}\n", "less of 'seconds'"
+        + "{\"step\":3,\"validation.loss\":1}\n{\"step\":4,\"seconds\":4,\"validation.loss\":1}\n",
+      "less of 'seconds'"
     ),
   ])
   func metricsThatAreNone(text: String, message: String) throws {

@@ -20,7 +20,8 @@ struct Evaluations {
   /// - Throws: `Diagnostic` if there are none, no validation is among them, or they are no run's.
   init(path: String) throws(Diagnostic) {
     run = RunName(path: path)
-    var (before, count) = (FallingCurve.Places(), 0)
+    var before = FallingCurve.Places()
+    var count = 0
     try run.forEachStep { line, numbers throws(Diagnostic) in
       let losses = numbers.filter { $0.name.hasPrefix("\(Self.prefix)loss") }
       guard !losses.isEmpty else { return }
@@ -28,7 +29,8 @@ struct Evaluations {
       if let problem = Self.problem(numbers, losses, places, behind: before) {
         throw Diagnostic("\(path): line \(line) of the metrics \(problem)")
       }
-      (before, count) = (places, count + 1)
+      before.merge(places) { $1 }
+      count += 1
       for loss in losses { add(loss, at: places) }
       guard count <= Self.most.validations, names.count <= Self.most.losses else {
         throw Diagnostic(
