@@ -31,10 +31,6 @@ struct CurvesPlot {
   /// What stands on the horizontal axis.
   let axis: Axis
 
-  /// Colours that differ for the colour-blind too: "bright" of Paul Tol, "Colour schemes", 2021.
-  private static let colours = [
-    "#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#777777",
-  ]
   /// Shapes of points, that differ without any colour.
   private static let shapes = [7, 5, 9, 11, 13, 6, 4, 8, 10]
 
@@ -90,7 +86,7 @@ struct CurvesPlot {
 
   /// Returns what draws the curves of the run `index`, and what says which these are.
   private func plots(_ place: String, _ pair: RunCurves.Pair, _ index: Int) -> [String] {
-    let colour = "lc rgb '\(Self.colours[index % Self.colours.count])'"
+    let colour = "lc rgb '\(plotColours[index % plotColours.count])'"
     let shape = "pt \(Self.shapes[index % Self.shapes.count])"
     var plots = [
       "keyentry with linespoints lw 1.5 \(shape) \(colour) title \(plotText(name(of: runs[index])))"
