@@ -88,10 +88,3 @@ struct Plot: ParsableCommand {
     ])
   }
 }
-
-/// Returns `names`, each where it stands first.
-private func unique(_ names: [String]) -> [String] {
-  var result: [String] = []
-  for name in names where !result.contains(name) { result.append(name) }
-  return result
-}

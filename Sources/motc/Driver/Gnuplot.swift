@@ -80,6 +80,18 @@ struct Gnuplot {
   }
 }
 
+/// Colours that differ for the colour-blind too: "bright" of Paul Tol, "Colour schemes", 2021.
+let plotColours = [
+  "#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#777777",
+]
+
+/// Returns the distance of about four marks on an axis up to `end`: 1, 2 or 5 with zeros.
+func step(for end: Double) -> Double {
+  let rough = end / 4
+  let unit = pow(10, log10(rough).rounded(.down))
+  return ([2, 5].first { $0 * unit >= rough } ?? 10) * unit
+}
+
 /// Returns `text` as a gnuplot string, without what could end it or mean something to gnuplot.
 func plotText(_ text: String) -> String {
   let known = text.unicodeScalars.map { scalar -> Character in

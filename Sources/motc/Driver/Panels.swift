@@ -3,10 +3,6 @@ struct Panels {
   /// How many panels there are.
   let count: Int
 
-  /// Colours that differ for the colour-blind too: "bright" of Paul Tol, "Colour schemes", 2021.
-  private static let colours = [
-    "#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#777777",
-  ]
   /// Shapes of points, that differ without any colour.
   private static let shapes = [7, 5, 9, 11, 13, 6, 4, 8, 10]
 
@@ -28,7 +24,9 @@ struct Panels {
   }
 
   /// Returns the colour of the run `index`.
-  static func colour(_ index: Int) -> String { "lc rgb '\(colours[index % colours.count])'" }
+  static func colour(_ index: Int) -> String {
+    "lc rgb '\(plotColours[index % plotColours.count])'"
+  }
 
   /// Returns the shape of the points of the run `index`.
   static func shape(_ index: Int) -> String { "pt \(shapes[index % shapes.count])" }
