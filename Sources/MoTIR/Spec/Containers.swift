@@ -33,29 +33,30 @@ public struct Residual: ContainerLayer {
 
   /// Appends the layers and the addition.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
-    let inner = context.apply(layers, to: x)
-    guard inner.width == x.width else {
-      throw Diagnostic.residualWidths(x.width, inner.width, at: context.location)
-    }
-    return try context.sum(x, inner)
+    try context.residual(x, context.apply(layers, to: x))
   }
 }
 
 /// The first layer: a row of the table `embedding.weight` for each token, shared by all modalities.
-public struct Embedding: Layer {
+///
+/// Modalities of another width than the model's pass `embedding.projection.weight`.
+public struct Embedding: WholeLayer {
   /// Creates an embedding of the model's vocabulary and width.
   public init() {}
 
   /// Appends the look-up; `x` are the tokens.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
     let table = try context.parameter(
-      "weight", shape: [context.vocabulary, context.width], component: .embedding)
-    return try context.addRows(.embed, [x.value, try context.value(of: table)])
+      "weight", shape: [context.vocabulary, context.model.width], component: .embedding)
+    let rows = try context.addRows(.embed, [x.value, try context.value(of: table)])
+    return context.model.widths.isEmpty ? rows : try context.spread(rows)
   }
 }
 
 /// The last layer: scores of all token ids, shared by all modalities.
-public struct Head: Layer {
+///
+/// Modalities of another width than the model's pass `head.projection.weight`.
+public struct Head: WholeLayer {
   private let tied: Bool
 
   /// Creates a head.
@@ -65,6 +66,7 @@ public struct Head: Layer {
 
   /// Appends the linear map to logits [T, V].
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+    let x = context.model.widths.isEmpty ? x : try context.gathered(x)
     if tied, let table = context.existingParameter("embedding.weight") {
       return try context.routed(x, table) { .linear($0) }
     }

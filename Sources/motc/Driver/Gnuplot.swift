@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import MoTIR
 import Runtime
@@ -13,6 +14,14 @@ struct Gnuplot {
     init?(path: String) {
       let ending = path.nameOfPath.split(separator: ".", omittingEmptySubsequences: false).last
       self.init(rawValue: ending?.lowercased() ?? "")
+    }
+
+    /// Checks that a picture can have the name `path`.
+    ///
+    /// - Throws: `ValidationError` for an ending of none.
+    static func check(_ path: String) throws {
+      guard Format(path: path) == nil else { return }
+      throw ValidationError("a picture's name ends with .svg or .png, not so '\(path)'")
     }
 
     /// What draws it, and how large letters are there.
