@@ -58,6 +58,43 @@ import Testing
   }
 
   /// Of unequal towers the largest is the one to which the others are added.
+  @Test func towersOfUnequalWidth() throws {
+    let model = Model(
+      "unequal", modalities: [Self.text, Self.image], width: 8, widths: [Self.image: 4]
+    ) {
+      Embedding()
+      Residual {
+        RMSNorm()
+        Attention(heads: 2, headWidth: 4)
+      }
+      Residual {
+        RMSNorm()
+        FeedForward(hidden: 12)
+          .replaced(on: Self.image, by: FeedForward(hidden: 6, activation: .gelu))
+      }
+      Head()
+    } objectives: {
+      NextToken(on: Self.text)
+    }
+    let module = try model.module()
+    let counts = ParameterCounts(module)
+    let layers = [4 * 8 * 8 + 3 * 8 * 12 + 2 * 8, 4 * 8 * 4 + 2 * 4 * 6 + 2 * 4]
+    // Rows of the image are brought to their width and back.
+    let projections = 2 * 4 * 8
+    #expect(counts.active(0) == 2 * 12 * 8 + layers[0])
+    #expect(counts.active(1) == 2 * 12 * 8 + layers[1] + projections)
+    #expect(counts.addedByModality() == layers[1] + projections)
+    #expect(counts.addedByModality() + counts.active(0) == counts.count())
+    let costs = GraphCosts(try #require(module.function("logits")).graph, of: module)
+    for (modality, flops) in [(0, [512.0, 576]), (1, [256, 96])] {
+      #expect(costs.flops(modality: modality, component: "attention") == flops[0])
+      #expect(costs.flops(modality: modality, component: "feed_forward") == flops[1])
+    }
+    let rest = costs.flops(modality: 1) - 256 - 96
+    #expect(rest == costs.flops(modality: 0) - 512 - 576 + 2 * Double(projections))
+  }
+
+  /// What has no group for a modality is no part of its tokens.
   @Test func modalitiesWithoutAGroupUseNothing() throws {
     let module = try Module.parse(
       """
