@@ -12,6 +12,8 @@ struct Inspection: Encodable {
     let modality: String
     let component: String
     let count: Int
+    /// `true` iff training leaves it as it is.
+    let frozen: Bool
   }
 
   /// Parameters of one component, or of one modality.
@@ -102,7 +104,7 @@ struct Inspection: Encodable {
       Parameter(
         name: name, shape: parameter.shape, dtype: "F32",
         modality: group.joined(separator: "+"), component: parameter.component,
-        count: parameter.shape.reduce(1, *))
+        count: parameter.shape.reduce(1, *), frozen: parameter.isFrozen)
     }
   }
 
@@ -135,10 +137,9 @@ struct Inspection: Encodable {
   ) throws -> Memory {
     let plan = try build.plan(functions)
     let scratch = try build.emit(plan).scratchBytes * threads
-    let weights = plan.bytes(of: .parameters)
-    let trains = plan.entry("update") != nil
+    let trained = plan.entry("update") == nil ? 0 : plan.bytes(of: .gradients)
     let parts = [
-      weights, trains ? weights : 0, trains ? 2 * weights : 0, plan.bytes(of: .packed),
+      plan.bytes(of: .parameters), trained, 2 * trained, plan.bytes(of: .packed),
       plan.bytes(of: .arena), plan.bytes(of: .inputs), plan.bytes(of: .constants), scratch,
     ]
     return Memory(
