@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 RELEASE = .build/release
 
-.PHONY: demo test soak bench lint install build clean
+.PHONY: demo test soak bench experiment lint install build clean
 
 # A model from its description to a trained step, with the numbers on the way.
 demo: build
@@ -16,6 +16,7 @@ test:
 	swift test -c release --skip-build
 	Tests/oracle/run.sh
 	! command -v python3 >/dev/null || python3 -m unittest discover examples/shapes
+	! command -v python3 >/dev/null || python3 -m unittest discover -s Benchmarks -t .
 
 # Kills a training run 500 times, at random moments, and wants in the end what a run that never stopped
 # leaves, to the bit. It takes minutes; KILLS=… for another number.
@@ -29,6 +30,11 @@ soak:
 # rewrites nothing.
 bench: build
 	Benchmarks/run.sh --cold --docs
+
+# Dense models and Mixture-of-Transformers on one corpus, by steps to equal losses; rewrites the tables of
+# docs/experiment.md. It goes on where it was stopped. QUICK=1 takes minutes and rewrites nothing.
+experiment: build
+	Benchmarks/run.sh experiment --docs
 
 # Format, sizes of files, scripts that do not parse.
 lint:

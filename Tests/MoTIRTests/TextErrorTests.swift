@@ -105,6 +105,11 @@ import Testing
     Case.header("parameter @p : f34[4]", "expected a type, and found `f34`", "2:16"),
     Case.header(
       "parameter @p : f32[1048576, 1048577]", "a value of more than 1099511627776 elements", "2:16"),
+    Case.header(
+      (0...1024).map {
+        "parameter @p\($0) : f32[1048576, 1048576] component \"c\" init ones"
+      }.joined(separator: "\n"),
+      "the parameters have more than 1125899906842624 elements together", "1:1"),
     Case.header("parameter @p : f32[0]", "a dimension of 0", "2:16"),
     Case.header("parameter @p : f32[1,1,1,1,1,1,1,1,1]", "more than 8 dimensions", "2:36"),
     Case.header(

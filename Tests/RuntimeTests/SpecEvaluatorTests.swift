@@ -58,8 +58,9 @@ import Testing
   // MARK: Good specs
 
   @Test(arguments: [
-    "chameleon", "chameleon-speech", "dense", "benchmark", "benchmark-small", "benchmark-long",
-    "benchmark-8", "benchmark-dense", "mot-7b", "bagel", "hy-embodied", "pi0",
+    "chameleon", "chameleon-speech", "spoken-shapes", "dense", "benchmark", "benchmark-small",
+    "benchmark-long", "benchmark-8", "benchmark-dense", "mot-7b", "bagel",
+    "hy-embodied", "pi0",
   ])
   func examplesEvaluate(_ name: String) throws {
     let path = Self.package.appendingPathComponent("examples/\(name).swift-spec").path

@@ -6,6 +6,8 @@
 package enum IRLimits {
   /// Elements of one value, and any integer attribute.
   package static let elements = 1 << 40
+  /// Elements of all parameters together, and of all values of one function.
+  package static let allElements = 1 << 50
   /// Dimensions of one tensor.
   package static let rank = 8
   /// Segments of one plan, groups of one op, and token ranges of one op.

@@ -14,6 +14,7 @@
 //    a segment for each modality.
 // 9. A routed op that reads a parameter maps segments to groups as the parameter declares.
 // 10. An attention's batch is the module's batch.
+// 11. The parameters have at most 2^50 elements together, and so have the values of a function.
 
 extension Module {
   /// The inputs with one number a token.
@@ -66,6 +67,7 @@ private struct ModuleVerifier {
     checkModalities()
     guard diagnostics.isEmpty else { return }
     checkParameters()
+    checkTotal(of: module.parameters.map(\.type), "the parameters", at: places?.module)
     checkObjectives()
     guard diagnostics.isEmpty else { return }
     var names: Set<String> = []
@@ -76,6 +78,8 @@ private struct ModuleVerifier {
         report("a second function called `@\(function.name)`", at: place)
       }
       check(function, places?.functions[index])
+      let types = function.graph.nodes.flatMap { $0.results.map(function.graph.type(of:)) }
+      checkTotal(of: types, "the values of `@\(function.name)`", at: place)
     }
   }
 
@@ -154,6 +158,18 @@ private struct ModuleVerifier {
         report("`@\(parameter.name)` starts with the deviation \(deviation)", at: place)
       }
       if let groups = parameter.groups { check(groups, of: parameter, at: place) }
+    }
+  }
+
+  /// Checks that memory for values of these types can be added up.
+  private mutating func checkTotal(of types: [ValueType], _ what: String, at place: Location?) {
+    var total = 0
+    for type in types where type.violation == nil {
+      total += type.elementCount
+      guard total <= IRLimits.allElements else {
+        return report(
+          "\(what) have more than \(IRLimits.allElements) elements together", at: place)
+      }
     }
   }
 
