@@ -43,8 +43,8 @@ extension NameScheme {
       action_time_mlp_out., state_proj.]
     names:
       embedding.weight: paligemma.lm_head.weight
-      embedding.projection.{modality}.weight: "stand_in.{modality}.embedding.weight"
-      head.projection.{modality}.weight: "stand_in.{modality}.head.weight"
+      embedding.projection.{modality}.weight: stand_in.embedding.weight
+      head.projection.{modality}.weight: stand_in.head.weight
       norm.{modality}.weight: "{modality}.norm.weight"
       layers.{i}.attention_norm.{modality}.weight: "{modality}.layers.{i}.input_layernorm.weight"
       layers.{i}.attention.q.{modality}.weight: "{modality}.layers.{i}.self_attn.q_proj.weight rotary"
