@@ -208,7 +208,7 @@ import Testing
 
   @Test(arguments: [
     ("nmes: {}", "n.yaml:1:1: error: there is no key 'nmes'"), ("names: 7", "NAME: NAME"),
-    ("like: other", "there are hf, moe-gen, list"), ("like: [hf]", "like is the name"),
+    ("like: other", "there are hf, moe-gen, hy, pi0, list"), ("like: [hf]", "like is the name"),
     ("rotary: third", "half or interleaved"), ("ignored: a", "a list"),
     ("names:\n  a.weight: b rotary", "rotary: half or interleaved is missing"),
     ("names:\n  a.weight: b upside-down", "n.yaml:2:3: error: 'a.weight' stands for"),

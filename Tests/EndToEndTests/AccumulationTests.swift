@@ -36,7 +36,7 @@ import Testing
     compiled.takeAccumulatedGradients()
     for parameter in compiled.plan.parameters {
       let name = "grad.\(parameter.declaration.name)"
-      let found = compiled.floats(parameter.gradient).map { Double($0) }
+      let found = compiled.floats(try #require(parameter.gradient)).map { Double($0) }
       let expected = try #require(whole.expected[name])
       let error = zip(found, expected).reduce(0) { max($0, abs($1.0 - $1.1)) }
       #expect(error <= 1e-5 * (expected.map(abs).max() ?? 0) + 1e-6, "\(name) is off by \(error)")

@@ -81,6 +81,13 @@ extension AgreementModel {
     preNorm(
       "spans_documents", count: 3, sequence: 75, attends: .withinSpan,
       attention: Attention(heads: 4, keyValueHeads: 2, headWidth: 18, documents: true, bias: true)),
+    preNorm("isolated", count: 2, sequence: 37, attends: .isolated),
+    preNorm(
+      "hidden_documents", count: 3, sequence: 75, attends: .hidden,
+      attention: Attention(heads: 4, keyValueHeads: 2, headWidth: 18, documents: true)),
+    preNorm(
+      "alone_open", count: 2, sequence: 67, attends: .alone,
+      attention: Attention(heads: 2, causal: false)),
     preNorm("wide_head", count: 2, width: 40, attention: Attention(heads: 1, headWidth: 130)),
   ]
 
@@ -110,6 +117,11 @@ extension AgreementModel {
       blocks("chunks_spans", sequence: 650, attends: .withinSpan, heads: 2, spans: (1, 90)),
       blocks(
         "chunks_all", sequence: 620, attends: .withinSpan, documents: true, spans: (210, 70)),
+      blocks("chunks_alone", sequence: 650, attends: .alone, heads: 2, spans: (1, 90)),
+      blocks(
+        "chunks_alone_documents", sequence: 620, attends: .alone, documents: true, spans: (210, 70)),
+      blocks("blocks_of_one", sequence: 130, attends: .alone, spans: (1, 1)),
+      blocks("one_block", sequence: 77, attends: .isolated, spans: (1, 0)),
       blocks("short_documents", sequence: 200, documents: true),
     ]
   }()

@@ -24,7 +24,8 @@ struct AgreementModel: Sendable, CustomTestStringConvertible {
   var mixture = Mixture.random
   /// The vocabulary whose targets are ignored, so that an objective has none.
   var ignored: Range<Int32>?
-  /// The tokens in each document and, every other time, in a segment; drawn as in `RandomInputs` if `nil`.
+  /// The tokens in each document and, every other time, in a segment (0: all are in one); drawn as in
+  /// `RandomInputs` if `nil`.
   var spans: (document: Int, segment: Int)?
 
   var testDescription: String { model.name }
@@ -48,11 +49,13 @@ struct AgreementModel: Sendable, CustomTestStringConvertible {
     }
     if let spans {
       func numbers(_ length: Int) -> [Int] {
-        (0..<module.tokens).map { $0 % module.sequence / length }
+        (0..<module.tokens).map { length == 0 ? 1 : $0 % module.sequence / length }
       }
       values.inputs["documents"] = ReferenceValue(tokens: numbers(spans.document).map(Int32.init))
       values.inputs["segments"] = ReferenceValue(
-        tokens: numbers(spans.segment).map { Int32($0 % 2 == 0 ? 0 : $0 / 2 + 1) })
+        tokens: numbers(spans.segment).map {
+          RandomInputs.segment(Int32($0 % 2 == 0 ? 0 : $0 / 2 + 1), in: module)
+        })
     }
     let count = Int32(module.modalities.count)
     let tokens = (0..<Int32(module.tokens))

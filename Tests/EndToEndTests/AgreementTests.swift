@@ -67,7 +67,7 @@ import Testing
   @Test(arguments: [
     "tiny", "even", "odd_large", "odd_larger", "merged", "mqa_half", "spans_documents",
     "wide_head", "geglu", "tied_head", "padded", "both_norms", "mixed_norms",
-    "three_widths", "replaced_tied",
+    "three_widths", "replaced_tied", "hidden_documents", "chunks_alone", "blocks_of_one",
   ])
   func roundedOperands(_ name: String) throws {
     try AgreementModel.named(name).agreement().compareFusedWithUnfused(

@@ -27,18 +27,28 @@ extension AgreementModel {
         on: three[1], by: Attention(heads: 2, headWidth: 6, bias: true, outputBias: false)),
       feedForward: FeedForward(hidden: 27).replaced(
         on: three[1], three[0], by: FeedForward(hidden: 27))),
+    frozen,
   ]
+
+  /// One of three towers trains, with the head and what all share.
+  private static let frozen = tower(
+    "frozen", frozen: [.modality(three[0]), .modality(three[2]), .component(.embedding)],
+    attention: Attention(heads: 2, headWidth: 6, normalizeQueryKey: true, bias: true),
+    feedForward: FeedForward(hidden: 32))
 
   private static let three = modalities(3)
 
   /// Returns a pre-norm model of two layers.
   private static func tower(
     _ name: String, widths: KeyValuePairs<Modality, Int> = [:], untied: Untying = .all,
+    frozen: [Frozen] = [],
     tiedHead: Bool = false, mixture: Mixture = .random,
     attention: Attention = Attention(heads: 2, headWidth: 6), feedForward: some Layer,
     norm: some Layer = RMSNorm()
   ) -> AgreementModel {
-    let model = Model(name, modalities: three, width: 22, widths: widths, untied: untied) {
+    let model = Model(
+      name, modalities: three, width: 22, widths: widths, untied: untied, frozen: frozen
+    ) {
       Embedding()
       Repeat(2) {
         Residual {

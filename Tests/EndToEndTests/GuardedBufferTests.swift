@@ -11,7 +11,7 @@ import Testing
 
   /// Every group has weights of its own; one modality has one token, one has none; heads share keys.
   private static let untied = AgreementModel.preNorm(
-    "guarded_untied", count: 3, width: 22, sequence: 37, attends: .withinSpan, bias: true,
+    "guarded_untied", count: 3, width: 22, sequence: 37, attends: .alone, bias: true,
     mixture: .single(1),
     attention: Attention(
       heads: 4, keyValueHeads: 2, headWidth: 6, normalizeQueryKey: true, documents: true, bias: true

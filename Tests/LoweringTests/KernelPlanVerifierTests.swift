@@ -75,11 +75,11 @@ import Testing
       $0.buffers[second].offset = 0
     },
     Corruption("a gradient beyond its region", "ends beyond gradients") {
-      let gradient = $0.parameters[0].gradient.index
+      let gradient = try #require($0.parameters[0].gradient).index
       $0.buffers[gradient].offset = 1 << 30
     },
     Corruption("a gradient that lies elsewhere", "the gradient of") {
-      let gradient = $0.parameters[0].gradient.index
+      let gradient = try #require($0.parameters[0].gradient).index
       $0.buffers[gradient].offset = 64
     },
     Corruption("a packed form that is too small", "a packed form of") {

@@ -22,6 +22,10 @@ struct GradientFixture {
 
   static let tokens = 14
   static let groups = Groups([0, 1, 0, 2])
+  /// Blocks that see nothing else, that nothing else sees, and both.
+  private static let isolated = 2 + Segment.isolated
+  private static let hidden = 3 + Segment.hidden
+  private static let alone = 4 + Segment.flags
   static let integers: [String: [Int32]] = [
     "index": (0..<14).map { Int32($0) },
     "modality": [0, 0, 3, -1, 0, 2, 3, 3, 0, 3, 9, 0, 0, 3],
@@ -29,7 +33,7 @@ struct GradientFixture {
     "targets": [0, 3, -100, 4, 2, 2, 1, 0, -1, 4, 3, 3, 1, 0],
     "positions": [0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 9, 100, 7],
     "documents": [0, 0, 0, 1, 1, 1, 2, 5, 5, 5, 5, 5, 5, 5],
-    "segments": [0, 1, 1, 1, 0, 2, 2, 3, 3, 3, 0, 0, 4, 4],
+    "segments": [0, 1, 1, 1, 0, isolated, isolated, hidden, hidden, hidden, 0, 0, alone, alone],
   ]
 
   var b = GraphBuilder(

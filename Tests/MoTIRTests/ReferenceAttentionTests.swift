@@ -58,6 +58,18 @@ import Testing
     #expect(close(found[0], [10, 17.5]))
     found = try pair(documents: [0, 1], segments: [1, 1])
     #expect(close(found[0], [10, 20]))
+    // What an isolated block sees, and what sees a hidden one.
+    let (isolated, hidden) = (1 + Segment.isolated, 1 + Segment.hidden)
+    for (segments, expected) in [
+      ([0, isolated], [10, 20]), ([isolated, 0], [10, 17.5]), ([hidden, 0], [10, 20]),
+      ([0, hidden], [10, 17.5]), ([isolated, hidden], [10, 17.5]), ([hidden, isolated], [10, 20]),
+      ([hidden, hidden], [17.5, 17.5]), ([isolated, isolated], [17.5, 17.5]),
+    ] as [([Int32], [Double])] {
+      found = try pair(segments: segments)
+      #expect(close(found[0], expected), "\(segments)")
+    }
+    found = try pair(causal: false, segments: [hidden, 0])
+    #expect(close(found[0], [17.5, 20]))
   }
 
   @Test func sequencesAreApart() throws {

@@ -7,7 +7,7 @@ enum TextFixtures {
   static let routing = """
     module @routing batch 2 sequence 4 {
       modality "text" 0..<10
-      modality "image" 10..<20 begin 8 end 9 attends_within_span
+      modality "image" 10..<20 begin 8 end 9 attends_hidden counts_per_span
       parameter @embedding.weight : f32[20, 8] component "embedding" init normal(0.02) decay
       parameter @gain.weight : f32[4] by "text", "image" component "norm" init ones
       parameter @q.weight : f32[8, 8] by "text", "image" component "attention" init normal(0.02) decay

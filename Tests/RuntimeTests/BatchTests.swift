@@ -34,6 +34,75 @@ import Testing
     #expect(batch.documents == documents)
   }
 
+  /// Modalities a (0..<10) and b (10..<20, which 9 begins) where b attends and counts like this; two documents.
+  private func derived(
+    _ attends: ModalityDeclaration.Attending, _ counts: ModalityDeclaration.Counting,
+    textAttends: ModalityDeclaration.Attending = .causal
+  ) throws -> Batch {
+    let module = Module(
+      name: "two", batch: 1, sequence: 10,
+      modalities: [
+        ModalityDeclaration(name: "a", vocabulary: 0..<10, attends: textAttends),
+        ModalityDeclaration(
+          name: "b", vocabulary: 10..<20, begin: 9, end: 8, attends: attends, counts: counts),
+      ], parameters: [], objectives: [], functions: [])
+    var rows = BatchBuilder.Rows(tokens: [11, 12, 1, 9, 13, 14, 8, 15, 3, 16])
+    rows.documents = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
+    return try BatchBuilder(module: module).build(rows)
+  }
+
+  @Test(arguments: ModalityDeclaration.Attending.allCases)
+  func segmentsFollowWhatModalitiesAttend(_ attends: ModalityDeclaration.Attending) throws {
+    let flags = attends.flags
+    let spans: [Int32] = [1, 1, 0, 0, 2, 2, 0, 3, 0, 4].map { $0 == 0 ? 0 : $0 + flags }
+    let expected: [Int32] =
+      switch attends {
+      case .causal: [Int32](repeating: 0, count: 10)
+      case .withinSpan, .isolated, .hidden, .alone: spans
+      case .prefix: [1, 1, 0, 0, 0, 0, 0, 2, 0, 0]
+      }
+    #expect(try derived(attends, .each).segments == expected)
+    #expect([0, Segment.isolated, Segment.hidden, Segment.flags].contains(flags))
+  }
+
+  @Test func aPrefixIsAllThatADocumentBeginsWith() throws {
+    let whole = try derived(.prefix, .each, textAttends: .prefix).segments
+    #expect(whole == [1, 1, 1, 1, 1, 1, 1, 2, 2, 2])
+    let text = try derived(.withinSpan, .each, textAttends: .prefix).segments
+    #expect(text == [1, 1, 0, 0, 2, 2, 0, 3, 0, 4])
+  }
+
+  @Test(
+    arguments: [
+      (.each, [0, 1, 2, 3, 4, 5, 6, 0, 1, 2]),
+      (.perSpan, [0, 0, 1, 2, 3, 3, 4, 0, 1, 2]),
+      (.perModality, [0, 1, 0, 1, 2, 3, 2, 0, 0, 1]),
+    ] as [(ModalityDeclaration.Counting, [Int32])])
+  func positionsFollowWhatModalitiesCount(
+    _ counts: ModalityDeclaration.Counting, _ expected: [Int32]
+  ) throws {
+    #expect(try derived(.causal, counts).positions == expected)
+  }
+
+  @Test(
+    arguments: [
+      ([0, 1, 1, 2, 1, 0], "segments 1 and 2 overlap: 2 is at [1, 3], and 1 ends at [1, 4]"),
+      ([2, 1, 1, 2, 0, 0], "segments 2 and 1 overlap: 1 is at [1, 1], and 2 ends at [1, 3]"),
+      ([0, 0, Segment.hidden, 0, 0, 0], "segments: 536870912 at [1, 2] has no number"),
+      ([1 << 30, 0, 0, 0, 0, 0], "segments: 1073741824 at [1, 0] is outside what is allowed"),
+    ] as [([Int32], String)])
+  func segmentsThatOverlapAreErrors(_ segments: [Int32], says: String) throws {
+    let tensors = [
+      try tensor("tokens", tokens), try tensor("segments", [3, 3, 0, 3, 0, 4] + segments),
+    ]
+    do {
+      _ = try builder.build(tensors)
+      Issue.record("\(segments) were taken")
+    } catch {
+      #expect(error.description.contains(says), "\(error)")
+    }
+  }
+
   @Test func paddingIsNoTarget() throws {
     let modality: [Int32] = [0, 0, 1, 1, 0, -1, -1, 1, 0, 1, 2, 1]
     let batch = try builder.build([

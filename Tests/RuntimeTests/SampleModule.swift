@@ -9,7 +9,7 @@ extension Module {
       modalities: [
         ModalityDeclaration(name: "text", vocabulary: 0..<10),
         ModalityDeclaration(
-          name: "image", vocabulary: 12..<20, begin: 8, end: 9, attendsWithinSpan: true),
+          name: "image", vocabulary: 12..<20, begin: 8, end: 9, attends: .withinSpan),
         ModalityDeclaration(name: "speech", vocabulary: 20..<24),
       ], parameters: parameters, objectives: [], functions: [])
   }
@@ -19,7 +19,7 @@ extension Module {
     let all = [
       ModalityDeclaration(name: "text", vocabulary: 0..<260),
       ModalityDeclaration(
-        name: "image", vocabulary: 260..<324, begin: 256, end: 257, attendsWithinSpan: true),
+        name: "image", vocabulary: 260..<324, begin: 256, end: 257, attends: .withinSpan),
       ModalityDeclaration(name: "speech", vocabulary: 324..<824, begin: 258, end: 259),
     ]
     return Module(

@@ -32,7 +32,7 @@ package struct RandomInputs: Sendable {
       "documents": ReferenceValue(tokens: spans(module, &random)),
       // Every other span is an image, as it were.
       "segments": ReferenceValue(
-        tokens: spans(module, &random).map { $0 % 2 == 0 ? 0 : ($0 + 1) / 2 }),
+        tokens: spans(module, &random).map { segment($0 % 2 == 0 ? 0 : ($0 + 1) / 2, in: module) }),
     ]
     for (name, type) in module.floatInputs where inputs[name] == nil {
       inputs[name] = ReferenceValue(random.normals(type.elementCount), type: type)
@@ -72,6 +72,13 @@ package struct RandomInputs: Sendable {
       numbers.append(number)
     }
     return numbers
+  }
+
+  /// Returns what stands for segment `number`: among blocks as the module's modalities attend are some with less.
+  package static func segment(_ number: Int32, in module: Module) -> Int32 {
+    let kinds = module.modalities.reduce(0) { $0 | $1.attends.flags }
+    let flags = [0, Segment.isolated, Segment.flags, Segment.hidden].filter { $0 & ~kinds == 0 }
+    return number == 0 ? 0 : number + flags[Int(number) % flags.count]
   }
 
   /// Returns random elements around the values with which the parameter starts.

@@ -5,7 +5,8 @@ names and shapes of parameters, data and mathematics are its own. PyTorch comput
 
     python3 pytorch_oracle.py --motc .build/release/motc [CASE ...]
 
-B sequences of S tokens, T = B * S rows, D width, H query heads, G key and value heads, W head width.
+B sequences of S tokens, T = B * S rows, D width, H query heads, G key and value heads, W head width. Where modalities
+differ in width, rows are as wide as the widest, and 0 beyond their own width.
 """
 
 import argparse
@@ -20,7 +21,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 CASES = pathlib.Path(__file__).parent / "cases"
-EPSILON, ROPE_BASE, IGNORED = 1e-5, 10_000.0, -100
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+IGNORED = -100
+# What a case has if it says nothing else.
+DEFAULTS = {
+    "widths": {}, "hiddens": {}, "activation": "silu", "attends": {}, "counts_per_span": [], "epsilon": 1e-5,
+    "query_key_epsilon": 1e-5, "rope_base": 10_000.0, "norm_adds_one": False, "scaled_embedding": False,
+    "example": None, "spans": [],
+}
 # Relative to the norm of what PyTorch says: f32 with its sums in another order.
 TOLERANCE = 1e-5
 
@@ -44,43 +52,57 @@ class Model:
         return self.parameters[name]
 
     def towers(self, name, component):
-        """Yields (parameter name, rows that take it); a tied one serves all rows."""
+        """Yields (parameter name, rows that take it, their modalities); a tied one serves all rows."""
         groups = self.sizes["untied"].get(component)
         if groups is None:
-            yield name, torch.arange(len(self.modality))
+            yield name, torch.arange(len(self.modality)), list(self.sizes["modalities"])
             return
         stem, last = name.rsplit(".", 1)
         for group in groups:
             members = torch.tensor([self.names.index(modality) for modality in group])
             rows = torch.isin(self.modality, members).nonzero().flatten()
-            yield f"{stem}.{'+'.join(group)}.{last}", rows
+            yield f"{stem}.{'+'.join(group)}.{last}", rows, group
+
+    def width(self, group):
+        """Returns the width of the rows of some modalities, which is the same for all of them."""
+        return self.sizes["widths"].get(group[0], self.sizes["width"])
+
+    def hidden(self, group):
+        return self.sizes["hiddens"].get(group[0], self.sizes["hidden"])
 
     # Layers: x is [T, D]
 
-    def linear(self, x, name, width, component):
-        out = x.new_zeros(len(x), width)
-        for full, rows in self.towers(f"{name}.weight", component):
-            weight = self.parameter(full, (width, x.shape[1]), x.shape[1] ** -0.5)
-            out = out.index_add(0, rows, x[rows] @ weight.T)
-        if self.sizes["bias"]:
-            for full, rows in self.towers(f"{name}.bias", component):
-                bias = self.parameter(full, (width,), 0.3)
-                out = out.index_add(0, rows, bias.expand(len(rows), width))
+    def linear(self, x, name, inputs, outputs, component):
+        """Maps rows; their widths before and after are functions of the modalities."""
+        widest = max(outputs([name]) for name in self.names)
+        out = x.new_zeros(len(x), widest)
+        for full, rows, group in self.towers(f"{name}.weight", component):
+            depth, width = inputs(group), outputs(group)
+            weight = self.parameter(full, (width, depth), depth**-0.5)
+            out = out.index_add(0, rows, F.pad(x[rows, :depth] @ weight.T, (0, widest - width)))
+        if self.sizes["bias"] is True or (self.sizes["bias"] == "qkv" and component in ("q", "k", "v")):
+            for full, rows, group in self.towers(f"{name}.bias", component):
+                bias = F.pad(self.parameter(full, (outputs(group),), 0.3), (0, widest - outputs(group)))
+                out = out.index_add(0, rows, bias.expand(len(rows), widest))
         return out
 
     def norm(self, x, name, component="norm", heads=1):
-        parts = x.view(len(x), heads, -1)
-        normal = parts * torch.rsqrt(parts.square().mean(-1, keepdim=True) + EPSILON)
-        out = torch.zeros_like(normal)
-        for full, rows in self.towers(f"{name}.weight", component):
-            gain = self.parameter(full, (parts.shape[-1],), 0.3, mean=1.0)
-            out = out.index_add(0, rows, normal[rows] * gain)
-        return out.view(x.shape)
+        epsilon = self.sizes["epsilon" if component == "norm" else "query_key_epsilon"]
+        adds_one = self.sizes["norm_adds_one"] and component == "norm"
+        out = torch.zeros_like(x)
+        for full, rows, group in self.towers(f"{name}.weight", component):
+            width = self.width(group) if component == "norm" else x.shape[1]
+            parts = x[rows, :width].view(len(rows), heads, width // heads)
+            normal = parts * torch.rsqrt(parts.square().mean(-1, keepdim=True) + epsilon)
+            gain = self.parameter(full, (width // heads,), 0.3, mean=0.0 if adds_one else 1.0)
+            result = (normal * (1 + gain if adds_one else gain)).reshape(len(rows), width)
+            out = out.index_add(0, rows, F.pad(result, (0, x.shape[1] - width)))
+        return out
 
     def rotate(self, x, heads):
         width = self.sizes["head_width"]
         half = torch.arange(width // 2, dtype=torch.float64)
-        angles = self.positions.double()[:, None] * ROPE_BASE ** (-2 * half / width)
+        angles = self.positions.double()[:, None] * self.sizes["rope_base"] ** (-2 * half / width)
         cos, sin = angles.cos()[:, None], angles.sin()[:, None]
         x = x.view(len(x), heads, width)
         if self.sizes["rope"] == "interleaved":
@@ -107,15 +129,26 @@ class Model:
         mask = (order[None, :] <= order[:, None]).expand(shape[0], 1, -1, -1)
         segments = self.segments.view(shape)
         inside = (segments[..., :, None] == segments[..., None, :]) & (segments[..., None, :] > 0)
+        isolated, hidden = (
+            torch.isin(self.modality, torch.tensor([self.names.index(m) for m in self.attending(*kinds)] or [-2]))
+            for kinds in (("isolated", "alone"), ("hidden", "alone"))
+        )
+        mask = mask & ~isolated.view(shape)[..., :, None] & ~hidden.view(shape)[..., None, :]
         documents = self.documents.view(shape)
         return (mask | inside) & (documents[..., :, None] == documents[..., None, :])
+
+    def attending(self, *kinds):
+        return [name for name, kind in self.sizes["attends"].items() if kind in kinds]
 
     def attention(self, x, name):
         heads, shared, width = (self.sizes[k] for k in ("heads", "key_value_heads", "head_width"))
         batch, sequence = self.sizes["batch"], self.sizes["sequence"]
-        q = self.placed(self.linear(x, f"{name}.q", heads * width, "q"), f"{name}.q_norm", heads)
-        k = self.placed(self.linear(x, f"{name}.k", shared * width, "k"), f"{name}.k_norm", shared)
-        v = self.linear(x, f"{name}.v", shared * width, "v")
+        def project(which, count):
+            return self.linear(x, f"{name}.{which}", self.width, lambda _: count * width, which)
+
+        q = self.placed(project("q", heads), f"{name}.q_norm", heads)
+        k = self.placed(project("k", shared), f"{name}.k_norm", shared)
+        v = project("v", shared)
 
         def split(rows, count):
             rows = rows.view(batch, sequence, count, width).transpose(1, 2)
@@ -125,13 +158,13 @@ class Model:
         scores = (q @ k.transpose(2, 3)) * width**-0.5
         weights = scores.masked_fill(~self.sees(), float("-inf")).softmax(-1)
         merged = (weights @ v).transpose(1, 2).reshape(len(x), heads * width)
-        return self.linear(merged, f"{name}.o", x.shape[1], "o")
+        return self.linear(merged, f"{name}.o", lambda _: heads * width, self.width, "o")
 
     def feed_forward(self, x, name):
-        hidden = self.sizes["hidden"]
-        gate = self.linear(x, f"{name}.gate", hidden, "feed_forward")
-        up = self.linear(x, f"{name}.up", hidden, "feed_forward")
-        return self.linear(F.silu(gate) * up, f"{name}.down", x.shape[1], "feed_forward")
+        gate = self.linear(x, f"{name}.gate", self.width, self.hidden, "feed_forward")
+        up = self.linear(x, f"{name}.up", self.width, self.hidden, "feed_forward")
+        acted = F.silu(gate) if self.sizes["activation"] == "silu" else F.gelu(gate, approximate="tanh")
+        return self.linear(acted * up, f"{name}.down", self.hidden, self.width, "feed_forward")
 
     def residual(self, x, layer, name):
         where = self.sizes["norms"]
@@ -150,13 +183,26 @@ class Model:
         vocabulary = max(end for _, end in self.sizes["modalities"].values())
         shape = (vocabulary, self.sizes["width"])
         table = self.parameter("embedding.weight", shape, 0.3)
-        x = table[data["tokens"]]
+        x = self.projected(table[data["tokens"]], "embedding.projection", lambda _: shape[1], self.width)
+        if self.sizes["scaled_embedding"]:
+            own = torch.tensor([self.width([name]) == shape[1] for name in self.names])
+            x = torch.where(own[self.modality][:, None], x * shape[1] ** 0.5, x)
         for index in range(self.sizes["layers"]):
             x = self.residual(x, self.attention, f"layers.{index}.attention")
             x = self.residual(x, self.feed_forward, f"layers.{index}.feed_forward")
         x = self.norm(x, "norm")
+        x = self.projected(x, "head.projection", self.width, lambda _: shape[1])
         head = table if self.sizes["tied_head"] else self.parameter("head.weight", shape, 0.2)
         return x @ head.T
+
+    def projected(self, x, name, inputs, outputs):
+        """Returns rows with those of another width than the model's mapped."""
+        out = x
+        for full, rows, group in self.towers(f"{name}.weight", "projection") if self.sizes["widths"] else ():
+            weight = self.parameter(full, (outputs(group), inputs(group)), inputs(group) ** -0.5)
+            mapped = x[rows, : inputs(group)] @ weight.T
+            out = out.index_copy(0, rows, F.pad(mapped, (0, x.shape[1] - mapped.shape[1])))
+        return out
 
     def losses(self, logits, targets):
         """Returns the total and each objective's mean over its targets that are not ignored."""
@@ -204,13 +250,35 @@ def rows_of_data(sizes, seed):
             learned = index + 1 < end and documents[index] == documents[index + 1]
             drop = draw(1000) < 1000 * sizes["data"]["ignored"]
             data["targets"].append(tokens[index + 1] if learned and not drop else IGNORED)
+    if sizes["attends"] or sizes["counts_per_span"]:
+        derive(sizes, data)
     return {name: torch.tensor(values) for name, values in data.items()}
+
+
+def derive(sizes, data):
+    """Numbers the spans and counts the positions of `data` as the modalities say."""
+    names = list(sizes["modalities"])
+    position, segment, leading, last = -1, 0, False, None
+    for index, (modality, document) in enumerate(zip(data["modality"], data["documents"])):
+        name = names[modality]
+        kind = sizes["attends"].get(name)
+        where = (index // sizes["sequence"], document)
+        is_first = last is None or last[0] != where
+        goes_on = not is_first and last[1] == modality
+        leading = kind == "prefix" and (is_first or leading)
+        position = -1 if is_first else position
+        position += 0 if goes_on and name in sizes["counts_per_span"] else 1
+        segment += 0 if goes_on or (leading and not is_first) else 1
+        data["positions"][index] = position
+        data["segments"][index] = segment if kind and (kind != "prefix" or leading) else 0
+        last = (where, modality)
 
 
 def input_tensors(sizes, data):
     """Returns what motc is given: what it would derive by itself only where the case has its own."""
     names = ["tokens", "modality", "targets"]
-    names += ["documents", "positions"] if sizes["documents"] else []
+    names += ["documents"] if sizes["documents"] else []
+    names += ["positions"] if sizes["documents"] and not sizes["counts_per_span"] else []
     names += ["segments"] if sizes["spans"] else []
     shape = (sizes["batch"], sizes["sequence"])
     return {name: data[name].to(torch.int32).view(shape) for name in names}
@@ -252,8 +320,7 @@ def differences(expected, actual, floor):
 
 def check(case, motc, seed):
     """Returns the number of differences between motc and PyTorch in `case`, which are printed."""
-    sizes = json.loads((CASES / f"{case}.json").read_text())
-    spec = CASES / f"{case}.swift-spec"
+    sizes = DEFAULTS | json.loads((CASES / f"{case}.json").read_text())
     model, data = Model(sizes, seed), rows_of_data(sizes, seed)
     logits = model.logits(data)
     losses = model.losses(logits, data["targets"])
@@ -269,6 +336,7 @@ def check(case, motc, seed):
     found = 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
+        spec = spec_of(case, sizes, folder)
         weights = {k: v.detach().float().contiguous() for k, v in model.parameters.items()}
         save_file(weights, folder / "weights.safetensors")
         save_file(input_tensors(sizes, data), folder / "input.safetensors")
@@ -279,6 +347,17 @@ def check(case, motc, seed):
             actual = run_motc(motc, spec, folder, arguments + ["--grad"])
             found += report(case, fuse, expected | gradients, actual, floor)
     return found
+
+
+def spec_of(case, sizes, folder):
+    """Returns the path of a case's spec: its own, or an example at the size of a toy."""
+    if not sizes["example"]:
+        return CASES / f"{case}.swift-spec"
+    text = (EXAMPLES / f"{sizes['example']}.swift-spec").read_text()
+    assert "let isToy = false" in text
+    spec = folder / f"{case}.swift-spec"
+    spec.write_text(text.replace("let isToy = false", "let isToy = true"))
+    return spec
 
 
 def report(case, fuse, expected, actual, floor):

@@ -1,7 +1,8 @@
 internal import LLVMKit
 internal import MoTIR
 
-// Which keys a block of queries sees: key t of its document that is not after it, or in its segment.
+// Which keys a block of queries sees: those of its document and its segment, and those not after it that no border
+// of a segment hides (`Segment`).
 extension AttentionEmitter {
   /// A block of queries: the first, and how many.
   struct QueryBlock {
@@ -23,9 +24,7 @@ extension AttentionEmitter {
   }
 
   /// `true` iff masks depend on documents or segments.
-  var readsMasks: Bool {
-    attention.hasDocuments || (attention.causal && attention.hasSegments)
-  }
+  var readsMasks: Bool { attention.hasDocuments || attention.hasSegments }
 
   /// Returns the block of queries from `first` on.
   func queryBlock(_ first: IRValue) -> QueryBlock {
@@ -72,10 +71,11 @@ extension AttentionEmitter {
     }
     let exist = ir.compare(.less, keys, ir.int(sequence, integers))
     var visible = attention.causal ? ir.compare(.lessOrEqual, keys, spread(query)) : exist
-    if attention.causal, attention.hasSegments {
+    if attention.hasSegments {
       let (theirs, mine) = numbers(scratch.segments)
       let together = ir.and(
         ir.compare(.equal, theirs, mine), ir.compare(.greater, mine, ir.zero(integers)))
+      visible = ir.and(visible, isOpen(queries: mine, keys: theirs))
       visible = ir.and(exist, ir.or(visible, together))
     }
     if attention.hasDocuments {
@@ -83,6 +83,15 @@ extension AttentionEmitter {
       visible = ir.and(visible, ir.compare(.equal, theirs, mine))
     }
     return visible
+  }
+
+  /// Returns whether no border of a segment hides the keys from the queries.
+  private func isOpen(queries: IRValue, keys: IRValue) -> IRValue {
+    func lacks(_ flag: Int32, _ segment: IRValue) -> IRValue {
+      let bits = ir.and(segment, ir.int(Int(flag), segment.type))
+      return ir.compare(.equal, bits, ir.zero(segment.type))
+    }
+    return ir.and(lacks(Segment.isolated, queries), lacks(Segment.hidden, keys))
   }
 
   // MARK: Documents and segments
@@ -108,7 +117,7 @@ extension AttentionEmitter {
         let segment = attention.hasSegments ? number(scratch.segments, key) : ir.int(0)
         let positive = ir.select(
           ir.compare(.greater, segment, ir.int(0)), segment, ir.int(Int(Int32.max)))
-        let one = Summary([document, document, segment, positive, segment])
+        let one = Summary([document, document, segment, positive, segment, segment, segment])
         return Summary(carried).joined(one, ir).values
       }
       for (index, value) in summary.enumerated() {
@@ -120,26 +129,32 @@ extension AttentionEmitter {
   }
 
   /// The least and largest document of some tokens; their least segment, the least that is one (0 stands
-  /// for none) and the largest.
+  /// for none) and the largest; the bits that all of their segments have, and those that some have.
   private struct Summary {
     let values: [IRValue]
     var documents: (least: IRValue, most: IRValue) { (values[0], values[1]) }
     var segments: (least: IRValue, positive: IRValue, most: IRValue) {
       (values[2], values[3], values[4])
     }
+    var bits: (all: IRValue, some: IRValue) { (values[5], values[6]) }
 
     init(_ values: [IRValue]) { self.values = values }
 
     /// The summary of no tokens.
     static func none(_ ir: IRBuilder) -> Summary {
       let (least, most) = (ir.int(Int(Int32.min)), ir.int(Int(Int32.max)))
-      return Summary([most, least, most, most, least])
+      return Summary([most, least, most, most, least, ir.int(-1), ir.int(0)])
     }
 
     func joined(_ other: Summary, _ ir: IRBuilder) -> Summary {
       Summary(
         zip(values, other.values).enumerated().map { index, pair in
-          index == 1 || index == 4 ? ir.max(pair.0, pair.1) : ir.min(pair.0, pair.1)
+          switch index {
+          case 1, 4: ir.max(pair.0, pair.1)
+          case 5: ir.and(pair.0, pair.1)
+          case 6: ir.or(pair.0, pair.1)
+          default: ir.min(pair.0, pair.1)
+          }
         })
     }
   }
@@ -150,7 +165,7 @@ extension AttentionEmitter {
 
   private func summary(ofPanelAt key: IRValue) -> Summary {
     let first = ir.mul(ir.udiv(key, ir.int(columns)), ir.int(8))
-    return Summary((0..<5).map { number(scratch.summaries, ir.add(first, ir.int($0))) })
+    return Summary((0..<7).map { number(scratch.summaries, ir.add(first, ir.int($0))) })
   }
 
   /// Returns the first of the keys `from..<to` that some of the queries see, the end of them, and the
@@ -201,18 +216,21 @@ extension AttentionEmitter {
     let keys = summary(ofPanelAt: key)
     var some = ir.compare(.less, key, ir.int(sequence))
     var all = ir.compare(.lessOrEqual, end, ir.int(sequence))
+    let exist = (some: some, all: all)
     if attention.causal {
       some = ir.compare(.less, key, last)
-      var seen = ir.compare(.lessOrEqual, end, ir.add(first, ir.int(1)))
-      if attention.hasSegments {
-        let (mine, theirs) = (queries.segments, keys.segments)
-        some = ir.or(some, overlap((mine.positive, mine.most), (theirs.positive, theirs.most)))
-        let together = ir.and(
-          equal((mine.least, mine.most), (theirs.least, theirs.most)),
-          ir.compare(.greater, mine.least, ir.int(0)))
-        seen = ir.or(seen, together)
-      }
-      all = ir.and(all, seen)
+      all = ir.and(all, ir.compare(.lessOrEqual, end, ir.add(first, ir.int(1))))
+    }
+    if attention.hasSegments {
+      let (mine, theirs) = (queries.segments, keys.segments)
+      some = ir.and(some, isOpen(queries: queries.bits.all, keys: keys.bits.all))
+      all = ir.and(all, isOpen(queries: queries.bits.some, keys: keys.bits.some))
+      let mayMeet = overlap((mine.positive, mine.most), (theirs.positive, theirs.most))
+      let together = ir.and(
+        equal((mine.least, mine.most), (theirs.least, theirs.most)),
+        ir.compare(.greater, mine.least, ir.int(0)))
+      some = ir.or(some, ir.and(exist.some, mayMeet))
+      all = ir.or(all, ir.and(exist.all, together))
     }
     if attention.hasDocuments {
       some = ir.and(some, overlap(queries.documents, keys.documents))

@@ -93,7 +93,7 @@ struct FunctionPlanner {
 
   private func gradientPlace(of value: ValueID) -> BufferID? {
     let names = graph.outputs.lazy.filter { $0.value == value }.compactMap(\.gradientParameter)
-    return names.first.flatMap(module.parameter).map { builder.parameter($0.name).gradient }
+    return names.first.flatMap(module.parameter).flatMap { builder.parameter($0.name).gradient }
   }
 
   private mutating func temporary(for value: ValueID) -> BufferID {
@@ -123,8 +123,9 @@ struct FunctionPlanner {
   private mutating func planOutputs() -> [Binding] {
     graph.outputs.filter { !$0.name.hasPrefix(Module.cachePrefix) }.map { output in
       var source = buffer(output.value)
-      if let parameter = output.gradientParameter.flatMap(module.parameter) {
+      if let parameter = output.gradientParameter.flatMap(module.parameter),
         let gradient = builder.parameter(parameter.name).gradient
+      {
         if gradient != source { copy(output.value, from: source, to: gradient) }
         source = gradient
       }

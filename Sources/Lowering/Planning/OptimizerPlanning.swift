@@ -40,10 +40,12 @@ extension PlanBuilder {
         bytes: Double(8 * chunks), nodes: []),
     ]
     for parameter in plan.parameters {
+      guard let gradient = parameter.gradient else { continue }
+      let state = state(of: parameter, gradient, after: partials)
       if isWholePanels(parameter) {
-        calls.append(adamWPacked(parameter, after: partials))
+        calls.append(adamWPacked(parameter, state))
       } else {
-        calls.append(adamW(parameter, after: partials))
+        calls.append(adamW(parameter, state))
         calls += packCalls(of: parameter)
       }
     }
@@ -57,25 +59,23 @@ extension PlanBuilder {
       && shape.allSatisfy { $0.isMultiple(of: plan.tile.columns) }
   }
 
-  private mutating func adamW(_ parameter: ParameterPlacement, after partials: BufferID)
-    -> KernelCall
-  {
+  private func adamW(_ parameter: ParameterPlacement, _ state: [KernelArgument]) -> KernelCall {
     let bytes = plan[parameter.master].bytes
     return KernelCall(
       kernel: .adamW,
-      arguments: state(of: parameter, after: partials) + [
+      arguments: state + [
         .integer(bytes / 4), .integer(parameter.declaration.decays ? 1 : 0),
       ], flops: 0, bytes: 7 * Double(bytes), nodes: [])
   }
 
-  private mutating func adamWPacked(_ parameter: ParameterPlacement, after partials: BufferID)
-    -> KernelCall
-  {
+  private func adamWPacked(
+    _ parameter: ParameterPlacement, _ state: [KernelArgument]
+  ) -> KernelCall {
     let declaration = parameter.declaration
     let forms = [parameter.forward, parameter.backward].compactMap { $0 }
     return KernelCall(
       kernel: .adamWPacked(forward: parameter.forward != nil, backward: parameter.backward != nil),
-      arguments: state(of: parameter, after: partials) + forms.map { .buffer($0, .write) } + [
+      arguments: state + forms.map { .buffer($0, .write) } + [
         .integer(declaration.shape[0]), .integer(declaration.shape[1]),
         .integer(declaration.groups?.count ?? 1), .integer(declaration.decays ? 1 : 0),
       ], flops: 0,
@@ -85,14 +85,14 @@ extension PlanBuilder {
 
   /// Returns what AdamW reads and writes of a parameter.
   private mutating func state(
-    of parameter: ParameterPlacement, after partials: BufferID
+    of parameter: ParameterPlacement, _ gradient: BufferID, after partials: BufferID
   ) -> [KernelArgument] {
     let master = plan[parameter.master]
     let moments = [Region.firstMoments, .secondMoments].map { region in
       alias(region, offset: master.offset, bytes: master.bytes, label: master.label)
     }
     return [
-      .buffer(parameter.master, .update), .buffer(parameter.gradient, .read),
+      .buffer(parameter.master, .update), .buffer(gradient, .read),
       .buffer(moments[0], .update), .buffer(moments[1], .update), .buffer(partials, .read),
     ]
   }

@@ -19,13 +19,21 @@ struct PlanBuilder {
   init(module: Module, tile: TileShape, operands: OperandFormat, backend: MatmulBackend) {
     self.module = module
     plan = KernelPlan(name: module.name, tile: tile, operands: operands, backend: backend)
-    for declaration in module.parameters {
+    // Frozen ones come last, so that gradients and moments end before them.
+    let places = module.parameters.filter { !$0.isFrozen } + module.parameters.filter(\.isFrozen)
+    var placed: [String: ParameterPlacement] = [:]
+    for declaration in places {
       let bytes = declaration.type.bytes
       let master = add(.parameters, bytes: bytes, label: declaration.name)
-      let gradient = add(.gradients, bytes: bytes, label: "grad.\(declaration.name)")
-      placement[declaration.name] = plan.parameters.count
-      plan.parameters.append(
-        ParameterPlacement(declaration: declaration, master: master, gradient: gradient))
+      let gradient =
+        declaration.isFrozen
+        ? nil : add(.gradients, bytes: bytes, label: "grad.\(declaration.name)")
+      placed[declaration.name] = ParameterPlacement(
+        declaration: declaration, master: master, gradient: gradient)
+    }
+    plan.parameters = module.parameters.compactMap { placed[$0.name] }
+    for (index, parameter) in plan.parameters.enumerated() {
+      placement[parameter.declaration.name] = index
     }
   }
 

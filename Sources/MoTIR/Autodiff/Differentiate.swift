@@ -1,5 +1,5 @@
-/// Returns the function `gradients`: the outputs of `function` and, for every parameter of `module` in
-/// order, `grad.NAME`, the gradient of the output `loss`.
+/// Returns the function `gradients`: the outputs of `function` and, for every parameter of `module` that is not
+/// frozen, in order, `grad.NAME`, the gradient of the output `loss`.
 ///
 /// The reverse pass follows the forward nodes in the same graph; a value that no parameter reaches gets
 /// no gradient node, and a parameter that the loss does not reach gets zeros. Fusion clusters are dropped.
@@ -25,9 +25,10 @@ package func differentiate(
         at: function.graph.definition(of: output.value).location,
         suggestion: "give the output another name")
     }
-    var pass = ReversePass(function.graph)
+    let trained = module.parameters.filter { !$0.isFrozen }
+    var pass = ReversePass(function.graph, frozen: module.parameters.filter(\.isFrozen).map(\.name))
     try pass.run(from: loss)
-    for parameter in module.parameters { try pass.output(parameter) }
+    for parameter in trained { try pass.output(parameter) }
     return Function(name: "gradients", graph: pass.graph)
   } catch {
     throw Diagnostics([error])
@@ -40,21 +41,22 @@ struct ReversePass {
   private(set) var graph: Graph
   /// The nodes of the forward graph.
   private let forward: [NodeID]
-  /// For each value of the forward graph, whether a parameter reaches it.
+  /// For each value of the forward graph, whether a parameter reaches it that is not frozen.
   private let needed: [Bool]
   /// For each value of the forward graph, the gradient of the loss, as far as found.
   private var gradients: [ValueID?]
   /// The line of the node that is being differentiated; new nodes carry it.
   private var location: Location?
 
-  /// Creates the state before the first rule.
-  init(_ graph: Graph) {
+  /// Creates the state before the first rule; `frozen` parameters get no gradient.
+  init(_ graph: Graph, frozen: [String] = []) {
+    let frozen = Set(frozen)
     self.graph = graph
     forward = graph.nodeIDs
     for node in forward { self.graph.setCluster(nil, of: node) }
     var needed = [Bool](repeating: false, count: graph.values.count)
     for node in graph.nodes {
-      let reached = if case .parameter = node.op { true } else { false }
+      let reached = if case .parameter(let name) = node.op { !frozen.contains(name) } else { false }
       let reaches = reached || node.operands.contains { needed[$0.index] }
       for result in node.results { needed[result.index] = reaches }
     }

@@ -1,5 +1,41 @@
 /// A modality: a kind of token with weights of its own.
 public struct ModalityDeclaration: Hashable, Sendable {
+  /// What the tokens of a modality see of their span, and across its border.
+  public enum Attending: String, Hashable, Sendable, CaseIterable {
+    /// Each token sees itself and what stands before it.
+    case causal
+    /// The tokens of a span also see each other both ways.
+    case withinSpan = "within_span"
+    /// The tokens of a span see each other both ways, and nothing else.
+    case isolated
+    /// The tokens of a span also see each other both ways; no token outside sees them.
+    case hidden
+    /// The tokens of a span see each other both ways; they see nothing else, and no other token sees them.
+    case alone
+    /// All such tokens that a document begins with see each other both ways.
+    case prefix
+
+    /// What `Segment` numbers of its blocks have added.
+    package var flags: Int32 {
+      switch self {
+      case .causal, .withinSpan, .prefix: 0
+      case .isolated: Segment.isolated
+      case .hidden: Segment.hidden
+      case .alone: Segment.flags
+      }
+    }
+  }
+
+  /// Which positions the tokens of a modality have, where data does not say.
+  public enum Counting: String, Hashable, Sendable, CaseIterable {
+    /// One after another through the document.
+    case each
+    /// One for all tokens of a span: it counts as one token.
+    case perSpan = "per_span"
+    /// From 0 through the document's tokens of this modality, which count for no other.
+    case perModality = "per_modality"
+  }
+
   /// The name, as it appears in parameter names.
   public let name: String
   /// The token ids of the joint vocabulary that belong to it.
@@ -8,20 +44,31 @@ public struct ModalityDeclaration: Hashable, Sendable {
   public let begin: Int?
   /// The token id that closes a span of it.
   public let end: Int?
-  /// `true` iff the tokens of one span attend each other both ways.
-  public let attendsWithinSpan: Bool
+  /// What its tokens see of their span, and across its border.
+  public let attends: Attending
+  /// Which positions its tokens have.
+  public let counts: Counting
 
   /// Creates a modality.
   public init(
     name: String, vocabulary: Range<Int>, begin: Int? = nil, end: Int? = nil,
-    attendsWithinSpan: Bool = false
+    attends: Attending = .causal, counts: Counting = .each
   ) {
     self.name = name
     self.vocabulary = vocabulary
     self.begin = begin
     self.end = end
-    self.attendsWithinSpan = attendsWithinSpan
+    self.attends = attends
+    self.counts = counts
   }
+
+  /// `true` iff documents with it can be generated: what a token sees is all up to a place, and its place counts.
+  package var canGrow: Bool {
+    (attends == .causal || attends == .withinSpan) && counts == .each
+  }
+
+  /// `true` iff its tokens see some that stand behind them.
+  public var attendsWithinSpan: Bool { attends != .causal }
 }
 
 /// How a parameter starts.
@@ -48,11 +95,13 @@ public struct ParameterDeclaration: Hashable, Sendable {
   public let initialization: Initialization
   /// `true` iff weight decay applies to it.
   public let decays: Bool
+  /// `true` iff training leaves it as it is: it has no gradient.
+  public let isFrozen: Bool
 
   /// Creates a parameter.
   public init(
     name: String, shape: [Int], groups: [[String]]?, component: String,
-    initialization: Initialization, decays: Bool
+    initialization: Initialization, decays: Bool, isFrozen: Bool = false
   ) {
     self.name = name
     self.shape = shape
@@ -60,6 +109,7 @@ public struct ParameterDeclaration: Hashable, Sendable {
     self.component = component
     self.initialization = initialization
     self.decays = decays
+    self.isFrozen = isFrozen
   }
 
   /// The type of the value in a graph: the shape, with the groups as first dimension where it is untied.
@@ -69,10 +119,15 @@ public struct ParameterDeclaration: Hashable, Sendable {
   /// those of all groups if they stand there.
   public var tensorNames: [String] {
     guard let groups else { return [name] }
+    return groups.map { Self.name(commonName, of: [$0]) }
+  }
+
+  /// The name without the modalities of all groups before the last part.
+  package var commonName: String {
     let cut = name.lastIndex(of: ".") ?? name.startIndex
-    let all = ".\(groups.flatMap(\.self).joined(separator: "+"))"
-    let stem = name[..<cut].hasSuffix(all) ? name[..<cut].dropLast(all.count) : name[..<cut]
-    return groups.map { "\(stem).\($0.joined(separator: "+"))\(name[cut...])" }
+    let all = ".\((groups ?? []).flatMap(\.self).joined(separator: "+"))"
+    guard groups != nil, name[..<cut].hasSuffix(all) else { return name }
+    return "\(name[..<cut].dropLast(all.count))\(name[cut...])"
   }
 
   /// Returns the name of the parameter that serves only `groups`, where others have one of their own in its place.

@@ -211,7 +211,7 @@ extension Op {
     /// `true` iff document numbers are among the operands: a query sees only keys of its own document.
     public let hasDocuments: Bool
     /// `true` iff segment numbers are among the operands: equal numbers above 0 see each other both
-    /// ways, whatever `causal` says.
+    /// ways, whatever `causal` says, and some blocks see or show nothing else (`Segment`).
     public let hasSegments: Bool
 
     /// Creates an attention.

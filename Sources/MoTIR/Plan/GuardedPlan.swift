@@ -30,7 +30,8 @@ package struct GuardedPlan: Sendable {
     guard !updates else { return }
     spread(.parameters)
     for parameter in plan.parameters {
-      self.plan.buffers[parameter.gradient.index].offset = self.plan[parameter.master].offset
+      guard let gradient = parameter.gradient else { continue }
+      self.plan.buffers[gradient.index].offset = self.plan[parameter.master].offset
     }
     guards[.gradients] = guards[.parameters]
   }
@@ -58,7 +59,7 @@ extension KernelPlan {
     entries.removeAll { $0.name == "update" }
     var named = Set(constants.map(\.buffer))
     for parameter in parameters {
-      named.formUnion([parameter.master, parameter.gradient])
+      named.formUnion([parameter.master, parameter.gradient].compactMap { $0 })
       named.formUnion([parameter.forward, parameter.backward].compactMap { $0 })
     }
     for entry in entries {

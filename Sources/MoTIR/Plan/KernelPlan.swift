@@ -10,9 +10,9 @@ public enum Region: Int, Hashable, Sendable, CaseIterable {
   case gradients
   /// The sum of the gradients of the batches of a step so far, laid out as `parameters`.
   case accumulated
-  /// AdamW's first moments, laid out as `parameters`.
+  /// AdamW's first moments, laid out as `gradients`.
   case firstMoments
-  /// AdamW's second moments, laid out as `parameters`.
+  /// AdamW's second moments, laid out as `gradients`.
   case secondMoments
   /// What the data path fills in for each batch.
   case inputs
@@ -194,15 +194,15 @@ public struct ParameterPlacement: Hashable, Sendable {
   public let declaration: ParameterDeclaration
   /// The f32 master copy in `parameters`; gradient and moments are at the same place in theirs.
   public let master: BufferID
-  /// The gradient.
-  public let gradient: BufferID
+  /// The gradient; `nil` of a frozen parameter.
+  public let gradient: BufferID?
   /// The form that `linear` reads, if a kernel needs it.
   public var forward: BufferID?
   /// The form that `linear.input_gradient` reads, if a kernel needs it.
   public var backward: BufferID?
 
   /// Creates a placement.
-  public init(declaration: ParameterDeclaration, master: BufferID, gradient: BufferID) {
+  public init(declaration: ParameterDeclaration, master: BufferID, gradient: BufferID?) {
     self.declaration = declaration
     self.master = master
     self.gradient = gradient

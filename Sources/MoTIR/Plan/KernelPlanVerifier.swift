@@ -75,8 +75,8 @@ private struct KernelPlanVerifier {
   private mutating func namesOnlyBuffers() -> Bool {
     var ids = plan.constants.map(\.buffer)
     for parameter in plan.parameters {
-      ids += [parameter.master, parameter.gradient]
-      ids += [parameter.forward, parameter.backward].compactMap { $0 }
+      ids.append(parameter.master)
+      ids += [parameter.gradient, parameter.forward, parameter.backward].compactMap { $0 }
     }
     for entry in plan.entries {
       ids += (entry.inputs + entry.outputs).map(\.buffer)
@@ -100,13 +100,18 @@ private struct KernelPlanVerifier {
 
   private mutating func check(_ parameter: ParameterPlacement) {
     let declaration = parameter.declaration
-    let (master, gradient) = (plan[parameter.master], plan[parameter.gradient])
+    let master = plan[parameter.master]
+    let gradient = parameter.gradient.map { plan[$0] }
     let bytes = 4 * declaration.type.elementCount
     if master.region != .parameters || master.bytes != bytes {
       violations.append("the master copy of \(quoted(declaration.name)) is \(master)")
     }
-    if gradient.region != .gradients || gradient.range != master.range {
+    if let gradient, gradient.region != .gradients || gradient.range != master.range {
       violations.append("the gradient of \(quoted(declaration.name)) is \(gradient)")
+    }
+    if (gradient == nil) != declaration.isFrozen {
+      violations.append(
+        "\(quoted(declaration.name)) is frozen or has a gradient, and not both")
     }
     for (form, isForward) in [(parameter.forward, true), (parameter.backward, false)] {
       guard let form else { continue }

@@ -38,13 +38,14 @@ struct AttentionView {
       attention.hasSegments ? node.integers(rows + (attention.hasDocuments ? 1 : 0)) : nil
   }
 
-  /// `true` iff row `query` sees row `key` of the same sequence: in the same document, and not later,
-  /// unless attention is not causal or both are in one segment above 0.
+  /// `true` iff row `query` sees row `key` of the same sequence: in the same document, and in the same block or
+  /// not later, unless attention is not causal or a border of a block is between them (`Segment`).
   func sees(_ query: Int, _ key: Int) -> Bool {
     if let documents, documents[query] != documents[key] { return false }
-    if !attention.causal || key <= query { return true }
-    guard let segments else { return false }
-    return segments[query] > 0 && segments[query] == segments[key]
+    let isInPlace = !attention.causal || key <= query
+    guard let segments else { return isInPlace }
+    if segments[query] > 0, segments[query] == segments[key] { return true }
+    return isInPlace && Segment.sees(segments[query], segments[key])
   }
 
   /// Calls `body` for each head of each row.

@@ -20,6 +20,7 @@ public struct Attention: WholeLayer {
   private let headWidth: Int?
   private let normalizeQueryKey: Bool
   private let normalizeAfterPositions: Bool
+  private let epsilon: Double
   private let positions: Positions
   private let causal: Bool
   private let documents: Bool
@@ -35,13 +36,15 @@ public struct Attention: WholeLayer {
   ///   - headWidth: by default the model's width over the heads.
   ///   - normalizeQueryKey: whether queries and keys pass an RMS norm, head by head.
   ///   - normalizeAfterPositions: whether they do so after the positions, and not before.
+  ///   - epsilon: that of the norms of queries and keys.
   ///   - causal: whether a token sees only what stands before it.
   ///   - documents: whether a token sees only its own document.
   ///   - bias: whether the projections have biases.
   ///   - outputBias: whether the output projection has one; by default like the others.
   public init(
     heads: Int, keyValueHeads: Int? = nil, headWidth: Int? = nil, normalizeQueryKey: Bool = false,
-    normalizeAfterPositions: Bool = false, positions: Positions = .rotary(), causal: Bool = true,
+    normalizeAfterPositions: Bool = false, epsilon: Double = 1e-5, positions: Positions = .rotary(),
+    causal: Bool = true,
     documents: Bool = false, bias: Bool = false, outputBias: Bool? = nil
   ) {
     self.heads = heads
@@ -49,6 +52,7 @@ public struct Attention: WholeLayer {
     self.headWidth = headWidth
     self.normalizeQueryKey = normalizeQueryKey
     self.normalizeAfterPositions = normalizeAfterPositions
+    self.epsilon = epsilon
     self.positions = positions
     self.causal = causal
     self.documents = documents
@@ -118,7 +122,7 @@ public struct Attention: WholeLayer {
 
   private func placesLike(_ other: Attention) -> Bool {
     normalizeQueryKey == other.normalizeQueryKey && positions == other.positions
-      && normalizeAfterPositions == other.normalizeAfterPositions
+      && normalizeAfterPositions == other.normalizeAfterPositions && epsilon == other.epsilon
       && replacements.allSatisfy { $0.attention.placesLike(self) }
   }
 
@@ -128,13 +132,15 @@ public struct Attention: WholeLayer {
   ) throws(Diagnostic) -> Rows {
     var x = x
     if normalizeQueryKey, !normalizeAfterPositions {
-      x = try context.norm(.rms, x, heads: heads, name: norm, component: .queryKeyNorms)
+      x = try context.norm(
+        .rms, x, heads: heads, epsilon: epsilon, name: norm, component: .queryKeyNorms)
     }
     if case .rotary(let base, let layout) = positions {
       x = try context.rotate(x, heads: heads, base: base, layout: layout)
     }
     if normalizeQueryKey, normalizeAfterPositions {
-      x = try context.norm(.rms, x, heads: heads, name: norm, component: .queryKeyNorms)
+      x = try context.norm(
+        .rms, x, heads: heads, epsilon: epsilon, name: norm, component: .queryKeyNorms)
     }
     return x
   }

@@ -48,7 +48,8 @@ public struct Embedding: WholeLayer {
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
     let table = try context.parameter(
       "weight", shape: [context.vocabulary, context.model.width], component: .embedding)
-    let rows = try context.addRows(.embed, [x.value, try context.value(of: table)])
+    let rows = try context.addRows(
+      .embed, [x.value, try context.value(of: table.pieces[0])])
     return context.model.widths.isEmpty ? rows : try context.spread(rows)
   }
 }

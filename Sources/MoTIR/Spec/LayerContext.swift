@@ -191,20 +191,26 @@ public struct LayerContext {
     guard shape.allSatisfy({ (1...Limits.width).contains($0) }) else {
       throw .badShape(of: name, shape, at: location)
     }
-    let groups = try groups(of: component)
-    let names = groups.map(model.groupNames)
+    let pieces = model.pieces(component, try groups(of: component))
     let whole = (path + [name]).joined(separator: ".")
-    let declaration = ParameterDeclaration(
-      name: isWhole ? whole : ParameterDeclaration.name(whole, of: names ?? []), shape: shape,
-      groups: names, component: component.name, initialization: initialization,
-      decays: decays ?? (shape.count > 1))
-    try declare(declaration)
-    return Parameter(name: declaration.name, type: declaration.type, groups: groups)
+    return Parameter(
+      pieces: try pieces.map { groups, isFrozen throws(Diagnostic) in
+        let names = groups.map(model.groupNames)
+        let isOne = isWhole && pieces.count == 1
+        let declaration = ParameterDeclaration(
+          name: isOne ? whole : ParameterDeclaration.name(whole, of: names ?? []), shape: shape,
+          groups: names, component: component.name, initialization: initialization,
+          decays: decays ?? (shape.count > 1), isFrozen: isFrozen)
+        try declare(declaration)
+        return Parameter.Piece(name: declaration.name, type: declaration.type, groups: groups)
+      })
   }
 
   /// Returns the tied parameter called `name` in the whole model, if something declared it.
   func existingParameter(_ name: String) -> Parameter? {
-    declared[name].map { Parameter(name: name, type: parameters[$0].type, groups: nil) }
+    declared[name].map {
+      Parameter(pieces: [Parameter.Piece(name: name, type: parameters[$0].type, groups: nil)])
+    }
   }
 
   /// Enters `declaration` unless the same one exists.
@@ -220,7 +226,7 @@ public struct LayerContext {
   }
 
   /// Returns the value of `parameter`, whose node stands right before its first use.
-  mutating func value(of parameter: Parameter) throws(Diagnostic) -> ValueID {
+  mutating func value(of parameter: Parameter.Piece) throws(Diagnostic) -> ValueID {
     if let value = values["@\(parameter.name)"] { return value }
     do {
       let value = try graph.add(.parameter(parameter.name), [], type: parameter.type)
@@ -271,13 +277,19 @@ public struct LayerContext {
   mutating func routed(
     _ x: Rows, _ weights: Parameter, _ op: (Groups?) -> Op
   ) throws(Diagnostic) -> Rows {
-    guard let groups = weights.groups else {
-      return try addRows(op(nil), [x.value, try value(of: weights)])
+    var sum: ValueID?
+    for piece in weights.pieces {
+      let part =
+        if let groups = piece.groups {
+          try routed(x.value, groups, op) { context throws(Diagnostic) in
+            try context.value(of: piece)
+          }
+        } else {
+          try add(op(nil), [x.value, try value(of: piece)])
+        }
+      sum = try sum.map { sum throws(Diagnostic) in try add(.binary(.add), [sum, part]) } ?? part
     }
-    return rows(
-      of: try routed(x.value, groups, op) { context throws(Diagnostic) in
-        try context.value(of: weights)
-      })
+    return rows(of: sum ?? x.value)
   }
 
   /// Appends `op` for rows and weights by plan.

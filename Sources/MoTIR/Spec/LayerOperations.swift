@@ -42,16 +42,17 @@ extension LayerContext {
   public mutating func normalize(
     _ kind: Norm.Kind, _ x: Rows, heads: Int = 1, epsilon: Double = 1e-5
   ) throws(Diagnostic) -> Rows {
+    guard epsilon >= 0, epsilon.isFinite else { throw .badEpsilon(epsilon, at: location) }
     let norm = Norm(kind, heads: heads, epsilon: epsilon, hasGain: false)
     return try addRows(.norm(norm, nil), [x.value])
   }
 
-  /// Returns x · c, with the parameter `name` [D] that starts at 1.
+  /// Returns x · c, with the parameter `name` [D], which starts at 1 if nothing else is said.
   public mutating func scale(
-    _ x: Rows, name: String, component: Component? = nil
+    _ x: Rows, name: String, initialization: Initialization = .ones, component: Component? = nil
   ) throws(Diagnostic) -> Rows {
     let channels = try parameter(
-      name, shape: [x.width], initialization: .ones, component: component)
+      name, shape: [x.width], initialization: initialization, component: component)
     return try routed(x, channels) { .channelMultiply($0) }
   }
 
@@ -121,11 +122,14 @@ extension LayerContext {
     guard isWhole else { throw .attendsToSome(of: scope.part.count, at: location) }
     if let slots {
       guard causal else { throw .needsWholeSequence(at: location) }
+      if let modality = model.modalities.first(where: { !$0.canGrow }) {
+        throw .cannotGrow(modality.name, at: modality.location)
+      }
       let attention = Op.CachedAttention(
         batch: batch, heads: heads, keyValueHeads: keyValueHeads ?? heads)
       return try attend(attention, q, k, v, slots: slots)
     }
-    let hasSegments = model.modalities.contains { $0.attends == .withinSpan }
+    let hasSegments = model.modalities.contains { $0.attends != .causal }
     var operands = [q.value, k.value, v.value]
     if documents { operands.append(try input("documents")) }
     if hasSegments { operands.append(try input("segments")) }

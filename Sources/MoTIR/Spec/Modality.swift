@@ -5,13 +5,10 @@
 /// let image = Modality("image", vocabulary: 258..<1282, begin: 256, end: 257, attends: .withinSpan)
 /// ```
 public struct Modality: Sendable {
-  /// How the tokens of one span attend each other.
-  public enum Attending: Hashable, Sendable {
-    /// Each token sees itself and what stands before it.
-    case causal
-    /// The tokens of a span also see each other both ways.
-    case withinSpan
-  }
+  /// What its tokens see of their span, and across its border.
+  public typealias Attending = ModalityDeclaration.Attending
+  /// Which positions its tokens have.
+  public typealias Counting = ModalityDeclaration.Counting
 
   /// The name, as in names of parameters.
   public let name: String
@@ -21,8 +18,10 @@ public struct Modality: Sendable {
   public let begin: Int?
   /// The token id that closes a span of it.
   public let end: Int?
-  /// How the tokens of one span attend each other.
+  /// What its tokens see of their span, and across its border.
   public let attends: Attending
+  /// Which positions its tokens have.
+  public let counts: Counting
   /// Where the spec declares it.
   let location: Location
 
@@ -31,9 +30,12 @@ public struct Modality: Sendable {
   /// - Parameters:
   ///   - begin: the id, of any modality, of the token that opens a span of this one.
   ///   - end: the id of the token that closes a span.
+  ///   - attends: what its tokens see.
+  ///   - counts: which positions its tokens have, where data does not say.
   public init(
     _ name: String, vocabulary: Range<Int>, begin: Int? = nil, end: Int? = nil,
-    attends: Attending = .causal, file: String = #filePath, line: Int = #line,
+    attends: Attending = .causal, counts: Counting = .each, file: String = #filePath,
+    line: Int = #line,
     column: Int = #column
   ) {
     self.name = name
@@ -41,13 +43,17 @@ public struct Modality: Sendable {
     self.begin = begin
     self.end = end
     self.attends = attends
+    self.counts = counts
     self.location = Location(file: file, line: line, column: column)
   }
+
+  /// `true` iff documents with it can be generated.
+  var canGrow: Bool { declaration.canGrow }
 
   /// What the module's header says of it.
   var declaration: ModalityDeclaration {
     ModalityDeclaration(
       name: name, vocabulary: vocabulary, begin: begin, end: end,
-      attendsWithinSpan: attends == .withinSpan)
+      attends: attends, counts: counts)
   }
 }

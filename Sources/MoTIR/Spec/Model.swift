@@ -31,6 +31,8 @@ public struct Model: Sendable {
   public let context: Int?
   /// Which parameters are untied.
   public let untied: Untying
+  /// What training leaves as it is.
+  let frozen: [Frozen]
   /// The layers.
   let layers: [PlacedLayer]
   /// The objectives.
@@ -48,12 +50,14 @@ public struct Model: Sendable {
   ///   - context: tokens of a sequence that are kept for generation, unless asked otherwise; as many as
   ///     `sequence` by default.
   ///   - untied: which parameters have a tensor for each modality.
+  ///   - frozen: what training leaves as it is: `[.modality(text), .component(.embedding)]`.
   ///   - layers: the layers from `Embedding` to `Head`.
   ///   - objectives: what is trained.
   public init(
     _ name: String, modalities: [Modality], width: Int,
     widths: KeyValuePairs<Modality, Int> = [:], batch: Int = 1, sequence: Int = 128,
-    context: Int? = nil, untied: Untying = .all, file: String = #filePath, line: Int = #line,
+    context: Int? = nil, untied: Untying = .all, frozen: [Frozen] = [],
+    file: String = #filePath, line: Int = #line,
     column: Int = #column,
     @LayerBuilder layers: () -> [PlacedLayer],
     @ObjectiveBuilder objectives: () -> [PlacedObjective]
@@ -66,6 +70,7 @@ public struct Model: Sendable {
     self.sequence = sequence
     self.context = context
     self.untied = untied
+    self.frozen = frozen
     self.layers = layers()
     self.objectives = objectives()
     self.location = Location(file: file, line: line, column: column)

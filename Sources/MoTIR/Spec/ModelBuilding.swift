@@ -33,6 +33,9 @@ extension Model {
     var training = LayerContext(model: self, batch: batch, sequence: sequence)
     let loss = function("loss", in: &training) { try addLosses($0, to: &$1) }
     errors += training.diagnostics + unknownComponents(training.parameters)
+    if errors.isEmpty, training.parameters.allSatisfy(\.isFrozen) {
+      errors.append(.allFrozen(at: location))
+    }
     guard errors.isEmpty else { throw Diagnostics(errors) }
     var functions = [loss, try logits(batch: batch, sequence: sequence)]
     if let slots { functions += try generation(batch: batch, chunk: sequence, slots: slots) }

@@ -20,7 +20,7 @@ extension Model {
   /// Returns everything that is wrong with the model apart from its layers' sizes.
   func problems(batch: Int, sequence: Int, context: Int?) -> [Diagnostic] {
     sizeProblems(batch, sequence) + contextProblems(batch, context) + widthProblems()
-      + modalityProblems()
+      + freezingProblems() + modalityProblems()
       + markerProblems() + untyingProblems()
       + layerProblems() + objectiveProblems()
   }

@@ -28,10 +28,16 @@ public struct Rows: Sendable {
 
 /// A parameter, while a model is built.
 public struct Parameter: Sendable {
-  /// The name in the whole model.
-  let name: String
-  /// The type of its value in the graph.
-  let type: ValueType
-  /// Which group's tensor each modality takes; `nil` for one tensor for all.
-  let groups: Groups?
+  /// One of the values that it is in the graph.
+  struct Piece: Sendable {
+    /// The name in the whole model.
+    let name: String
+    /// The type.
+    let type: ValueType
+    /// Which group's tensor each modality takes; `nil` for one tensor for all.
+    let groups: Groups?
+  }
+
+  /// What trains and what is frozen of it; together they serve all modalities that it is for.
+  let pieces: [Piece]
 }

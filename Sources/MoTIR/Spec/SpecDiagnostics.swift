@@ -75,7 +75,6 @@ extension Diagnostic {
     Diagnostic("the base of rotary positions must be above 0, and is \(base)", at: place)
   }
 
-  /// A negative or infinite epsilon.
   /// Generation by an attention that sees what is not there yet.
   static func needsWholeSequence(at place: Location?) -> Diagnostic {
     Diagnostic(
@@ -83,6 +82,15 @@ extension Diagnostic {
       at: place, suggestion: "make it causal, or leave --context out")
   }
 
+  /// Generation of documents whose tokens see or count otherwise than one by one.
+  static func cannotGrow(_ modality: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "documents with modality '\(modality)' cannot be generated: its tokens do not see all that stands before"
+        + " them, or share positions", at: place,
+      suggestion: "leave --context out, or take attends: .causal or .withinSpan and counts: .each")
+  }
+
+  /// A negative or infinite epsilon.
   static func badEpsilon(_ epsilon: Double, at place: Location?) -> Diagnostic {
     Diagnostic("a norm's epsilon must be 0 or above, and is \(epsilon)", at: place)
   }
@@ -255,6 +263,11 @@ extension Diagnostic {
   }
 
   // MARK: Objectives
+
+  /// A model that training does not change.
+  static func allFrozen(at place: Location?) -> Diagnostic {
+    Diagnostic("every parameter is frozen, so nothing trains", at: place, suggestion: "freeze less")
+  }
 
   /// A model that nothing trains.
   static func noObjective(at place: Location?) -> Diagnostic {

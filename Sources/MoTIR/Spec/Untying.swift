@@ -34,9 +34,9 @@ public struct Component: Hashable, Sendable {
   public static func custom(_ name: String) -> Component { Component(parts: [name], name: name) }
 
   /// The embedding's table, which is never untied.
-  static let embedding = Component(parts: ["embedding"], name: "embedding")
+  public static let embedding = Component(parts: ["embedding"], name: "embedding")
   /// The head's matrix, which is never untied.
-  static let head = Component(parts: ["head"], name: "head")
+  public static let head = Component(parts: ["head"], name: "head")
   /// The matrices of `owner` for modalities of another width than the model's, which are always untied.
   static func projection(of owner: String) -> Component {
     Component(parts: ["projection"], name: owner)

@@ -80,9 +80,17 @@ extension Parser {
     let ids = 0...IRLimits.tokens
     let begin = try take("begin") ? try integer("the token that opens a span", in: ids) : nil
     let end = try take("end") ? try integer("the token that closes a span", in: ids) : nil
+    var attends = ModalityDeclaration.Attending.causal
+    for kind in ModalityDeclaration.Attending.allCases where try take("attends_\(kind.rawValue)") {
+      attends = kind
+    }
+    var counts = ModalityDeclaration.Counting.each
+    for kind in ModalityDeclaration.Counting.allCases where try take("counts_\(kind.rawValue)") {
+      counts = kind
+    }
     return ModalityDeclaration(
-      name: name, vocabulary: vocabulary, begin: begin, end: end,
-      attendsWithinSpan: try take("attends_within_span"))
+      name: name, vocabulary: vocabulary, begin: begin, end: end, attends: attends,
+      counts: counts)
   }
 
   /// Reads what follows `parameter`.
@@ -106,7 +114,7 @@ extension Parser {
     let initialization = try initialization()
     let parameter = ParameterDeclaration(
       name: name, shape: shape, groups: groups, component: component,
-      initialization: initialization, decays: try take("decay"))
+      initialization: initialization, decays: try take("decay"), isFrozen: try take("frozen"))
     if let violation = parameter.type.violation {
       throw error("all groups together are \(violation)", at: typeToken)
     }

@@ -96,7 +96,8 @@ extension ModalityDeclaration {
   fileprivate var text: String {
     "modality \(quoted(name)) \(rangeText(vocabulary))"
       + (begin.map { " begin \($0)" } ?? "") + (end.map { " end \($0)" } ?? "")
-      + (attendsWithinSpan ? " attends_within_span" : "")
+      + (attends == .causal ? "" : " attends_\(attends.rawValue)")
+      + (counts == .each ? "" : " counts_\(counts.rawValue)")
   }
 }
 
@@ -108,6 +109,7 @@ extension ParameterDeclaration {
     }
     return "parameter \(symbol(name)) : \(ValueType.tensor(.f32, shape))\(by ?? "")"
       + " component \(quoted(component)) init \(initialization.text)" + (decays ? " decay" : "")
+      + (isFrozen ? " frozen" : "")
   }
 }
 

@@ -16,12 +16,20 @@ package struct GroupedParameter: Hashable, Sendable {
   }
 }
 
+extension ParameterDeclaration {
+  /// Its tensors in a file.
+  fileprivate var tensors: [(name: String, shape: [Int])] {
+    tensorNames.map { (name: $0, shape: shape) }
+  }
+}
+
 extension Module {
   /// The tensors that a file with this module's weights must hold, in order.
-  package var expectedTensors: [(name: String, shape: [Int])] {
-    parameters.flatMap { parameter in
-      parameter.tensorNames.map { (name: $0, shape: parameter.shape) }
-    }
+  package var expectedTensors: [(name: String, shape: [Int])] { parameters.flatMap(\.tensors) }
+
+  /// The tensors among them that training changes, in order: those that have gradients and moments.
+  package var trainedTensors: [(name: String, shape: [Int])] {
+    parameters.filter { !$0.isFrozen }.flatMap(\.tensors)
   }
 
   /// Returns the parameters in a file, in the module's order.

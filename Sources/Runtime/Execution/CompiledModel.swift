@@ -44,11 +44,11 @@ public final class CompiledModel {
           case .control: Control.bytes
           case .timeStamps: plan.timeStamps.bytesPerThread * pool.threads
           case .gradients:
-            plan.entry("gradients") == nil ? 0 : plan.bytes(of: .parameters)
+            plan.entry("gradients") == nil ? 0 : plan.bytes(of: .gradients)
           case .accumulated:
-            plan.entry("accumulate") == nil ? 0 : plan.bytes(of: .parameters)
+            plan.entry("accumulate") == nil ? 0 : plan.bytes(of: .gradients)
           case .firstMoments, .secondMoments:
-            plan.entry("update") == nil ? 0 : plan.bytes(of: .parameters)
+            plan.entry("update") == nil ? 0 : plan.bytes(of: .gradients)
           default: plan.bytes(of: region)
           }
         if let traps { return try traps.reserve(region, bytes: bytes, of: plan) }

@@ -34,8 +34,8 @@ package struct MemoryTraps: Sendable {
   /// Sets the moments, which start at 0, and the gradients, which a run writes before they are read.
   func fill(_ model: CompiledModel) {
     if model.plan.entry("gradients") != nil {
-      for parameter in model.plan.parameters {
-        model.memory(parameter.gradient).initializeMemory(as: UInt8.self, repeating: Self.filler)
+      for gradient in model.plan.parameters.compactMap(\.gradient) {
+        model.memory(gradient).initializeMemory(as: UInt8.self, repeating: Self.filler)
       }
     }
     for buffer in model.plan.buffers.indices.map({ BufferID($0) })

@@ -35,13 +35,15 @@ extension CompiledModel {
     }
   }
 
-  /// Calls `body` with every tensor of the parameters, or of what is laid out as they are in `region`.
+  /// Calls `body` with every tensor of the parameters, or of what is laid out as they are in `region`, where frozen
+  /// ones have none.
   private func forEachTensor<Failure: Error>(
     in region: Region,
     _ body: (_ name: String, ParameterDeclaration, UnsafeMutableBufferPointer<Float>)
       throws(Failure) -> Void
   ) throws(Failure) {
-    for placement in plan.parameters {
+    for placement in plan.parameters
+    where region == .parameters || !placement.declaration.isFrozen {
       let values = floats(placement.master, in: region)
       let names = placement.declaration.tensorNames
       let count = values.count / names.count

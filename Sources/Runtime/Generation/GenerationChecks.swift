@@ -15,6 +15,11 @@ extension Module {
   /// - Throws: `Diagnostic` if it cannot generate.
   package func requireGeneration() throws(Diagnostic) {
     guard context != nil else { throw Diagnostic("'\(name)' has no context to generate in") }
+    if let modality = modalities.first(where: { !$0.canGrow }) {
+      throw Diagnostic(
+        "documents with modality '\(modality.name)' cannot be generated: its tokens do not see all that stands "
+          + "before them, or share positions")
+    }
     for function in Decoder.functions.compactMap(function) { try requireInputs(of: function) }
     if let decode = function("decode") { try requireLogits(of: decode.graph) }
     try requireMarkers()

@@ -134,12 +134,12 @@ package struct Checkpoint: Codable, Sendable {
   package static func load(_ path: String, into model: CompiledModel, of module: Module) throws {
     let weights = try SafetensorsReader(path: "\(path)/\(weightsName)")
     let moments = try SafetensorsReader(path: "\(path)/\(momentsName)")
-    let names = module.expectedTensors
+    let names = module.trainedTensors
     let tensors = try moments.load(
       expected: ["first.", "second."].flatMap { prefix in
         names.map { (name: prefix + $0.name, shape: $0.shape) }
       })
-    try model.load(try weights.load(expected: names))
+    try model.load(try weights.load(expected: module.expectedTensors))
     try model.load(Array(tensors.prefix(names.count)), into: .firstMoments)
     try model.load(Array(tensors.suffix(names.count)), into: .secondMoments)
   }

@@ -12,6 +12,8 @@ struct Inspection: Encodable {
     let modality: String
     let component: String
     let count: Int
+    /// `true` iff training leaves it as it is.
+    let frozen: Bool
   }
 
   /// Parameters of one component, or of one modality.
@@ -125,7 +127,7 @@ struct Inspection: Encodable {
       Parameter(
         name: name, shape: parameter.shape, dtype: "F32",
         modality: group.joined(separator: "+"), component: parameter.component,
-        count: parameter.shape.reduce(1, *))
+        count: parameter.shape.reduce(1, *), frozen: parameter.isFrozen)
     }
   }
 

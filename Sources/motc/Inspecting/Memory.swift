@@ -33,9 +33,8 @@ struct Memory: Encodable {
       self.functions = functions.map(\.name)
       let plan = try build.plan(functions)
       parameters = plan.bytes(of: .parameters)
-      let trains = plan.entry("update") != nil
-      gradients = trains ? parameters : 0
-      moments = trains ? 2 * parameters : 0
+      gradients = plan.entry("update") == nil ? 0 : plan.bytes(of: .gradients)
+      moments = 2 * gradients
       packed = plan.bytes(of: .packed)
       arena = plan.bytes(of: .arena)
       caches = plan.bytes(of: .caches)

@@ -29,10 +29,15 @@ package struct NameTable {
     var entries: [Entry] = []
     var owners: [String: String] = [:]
     var problems: [Diagnostic] = []
+    let numbers = Self.numbers(module)
     for parameter in module.parameters {
       for (index, ours) in parameter.tensorNames.enumerated() {
         do throws(Diagnostic) {
-          let entry = try Self.entry(ours, index, of: parameter, scheme, heads)
+          let group = try parameter.groups.map { groups throws(Diagnostic) in
+            try scheme.group(
+              groups[index].joined(separator: "+"), number: numbers[ours] ?? index)
+          }
+          let entry = try Self.entry(ours, group, of: parameter, scheme, heads)
           if let other = owners.updateValue(ours, forKey: entry.theirs) {
             throw Diagnostic(
               "\(quoted(other)) and \(quoted(ours)) would both be \(quoted(entry.theirs))")
@@ -48,14 +53,31 @@ package struct NameTable {
     guard problems.isEmpty else { throw Diagnostics(problems) }
   }
 
-  private static func entry(
-    _ ours: String, _ index: Int, of parameter: ParameterDeclaration, _ scheme: NameScheme,
-    _ heads: HeadRows?
-  ) throws(Diagnostic) -> Entry {
-    let parts = parameter.name.split(separator: ".", omittingEmptySubsequences: false)
-    let group = try parameter.groups.map { groups throws(Diagnostic) in
-      try scheme.group(groups[index].joined(separator: "+"), number: index)
+  /// Returns the number of each untied tensor's group among those that stand in one place, perhaps as several
+  /// parameters: in the order of their first modalities.
+  private static func numbers(_ module: Module) -> [String: Int] {
+    let order = module.modalities.map(\.name)
+    var places: [String: [(first: Int, name: String)]] = [:]
+    for parameter in module.parameters {
+      for (group, name) in zip(parameter.groups ?? [], parameter.tensorNames) {
+        let first = group.compactMap { order.firstIndex(of: $0) }.min() ?? 0
+        places[parameter.commonName, default: []].append((first, name))
+      }
     }
+    var numbers: [String: Int] = [:]
+    for tensors in places.values {
+      for (number, tensor) in tensors.sorted(by: { $0.first < $1.first }).enumerated() {
+        numbers[tensor.name] = number
+      }
+    }
+    return numbers
+  }
+
+  private static func entry(
+    _ ours: String, _ group: NameRule.Group?, of parameter: ParameterDeclaration,
+    _ scheme: NameScheme, _ heads: HeadRows?
+  ) throws(Diagnostic) -> Entry {
+    let parts = parameter.commonName.split(separator: ".", omittingEmptySubsequences: false)
     for rule in scheme.rules {
       guard let name = rule.name(of: parts, group: group, shared: scheme.shared) else { continue }
       let shape = parameter.shape

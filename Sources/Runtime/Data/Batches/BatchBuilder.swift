@@ -22,11 +22,11 @@ package struct BatchBuilder: Sendable {
     package var modality: [Int]?
     /// Targets; by default the next token, and -100 where a document or sequence ends. [T]
     package var targets: [Int]?
-    /// Positions; by default they count from 0 in each document. [T]
+    /// Positions; by default they count from 0 in each document, as its modalities say. [T]
     package var positions: [Int]?
     /// Document numbers; by default all 0. [T]
     package var documents: [Int]?
-    /// Segment numbers; by default each run of a modality that attends within its spans has one. [T]
+    /// Segment numbers; by default each span whose tokens attend each other has one. [T]
     package var segments: [Int]?
     /// Membership in modalities, in place of `modality`; the lowest wins. [K, T]
     package var mask: [Int]?
@@ -58,7 +58,7 @@ package struct BatchBuilder: Sendable {
       batch: module.batch, sequence: module.sequence, tokens: rows.tokens.map(Int32.init),
       modality: narrow,
       targets: (rows.targets ?? targets(rows.tokens, modality, documents)).map(Int32.init),
-      positions: (rows.positions ?? positions(documents)).map(Int32.init),
+      positions: (rows.positions ?? positions(rows.tokens, modality, documents)).map(Int32.init),
       documents: documents.map(Int32.init),
       segments: (rows.segments ?? segments(rows.tokens, modality, documents)).map(Int32.init),
       plan: RoutingPlan(modality: narrow, segments: module.modalities.count), warnings: warnings)
@@ -111,30 +111,52 @@ package struct BatchBuilder: Sendable {
     }
   }
 
-  /// Returns positions that count from 0 in each sequence and document.
-  private func positions(_ documents: [Int]) -> [Int] {
-    var position = 0
-    return documents.indices.map { index in
-      position = continues(index, documents) ? position + 1 : 0
-      return position
+  /// Returns positions that count from 0 in each sequence and document: each token, or as its modality says.
+  private func positions(_ tokens: [Int], _ modality: [Int], _ documents: [Int]) -> [Int] {
+    var next = 0
+    var ofModality = [Int](repeating: 0, count: module.modalities.count)
+    return tokens.indices.map { index in
+      if !continues(index, documents) {
+        next = 0
+        ofModality = ofModality.map { _ in 0 }
+      }
+      let owner = modality[index]
+      switch owner < 0 ? .each : module.modalities[owner].counts {
+      case .perModality:
+        ofModality[owner] += 1
+        return ofModality[owner] - 1
+      case .perSpan where continuesSpan(index, tokens, modality, documents): break
+      case .each, .perSpan: next += 1
+      }
+      return next - 1
     }
   }
 
-  /// Returns a number above 0 for each run of tokens of a modality that attends within its spans, 0
-  /// for all other tokens. A begin marker starts a new run even if the modality holds it.
+  /// Returns a number above 0 for each span whose tokens attend each other, with what its modality adds (`Segment`),
+  /// and 0 for all other tokens.
   private func segments(_ tokens: [Int], _ modality: [Int], _ documents: [Int]) -> [Int] {
     var last = 0
+    var isPrefix = false
     return tokens.indices.map { index in
       if index.isMultiple(of: module.sequence) { last = 0 }
-      guard modality[index] >= 0, module.modalities[modality[index]].attendsWithinSpan else {
-        return 0
-      }
+      let attends = modality[index] < 0 ? .causal : module.modalities[modality[index]].attends
+      let isFirst = !continues(index, documents)
+      isPrefix = attends == .prefix && (isFirst || isPrefix)
+      guard attends != .causal, attends != .prefix || isPrefix else { return 0 }
       let isInside =
-        continues(index, documents) && modality[index - 1] == modality[index]
-        && tokens[index] != module.modalities[modality[index]].begin
+        attends == .prefix ? !isFirst : continuesSpan(index, tokens, modality, documents)
       if !isInside { last += 1 }
-      return last
+      return last + Int(attends.flags)
     }
+  }
+
+  /// `true` iff token `index` is in the same run of its modality as the one before. A begin marker starts a new run
+  /// even if the modality holds it.
+  private func continuesSpan(
+    _ index: Int, _ tokens: [Int], _ modality: [Int], _ documents: [Int]
+  ) -> Bool {
+    continues(index, documents) && modality[index - 1] == modality[index]
+      && tokens[index] != module.modalities[modality[index]].begin
   }
 
   /// `true` iff the token before `index` is in the same sequence and document.

@@ -70,9 +70,49 @@ extension BatchBuilder {
       "targets", rows.targets, ids, besides: Int(Batch.ignored), note: "-100 is ignored")
     problems += check("positions", rows.positions, 0...(module.positionLimit - 1))
     problems += check("documents", rows.documents, any)
-    problems += check("segments", rows.segments, 0...Int(Int32.max), note: "0 is causal")
+    let segments = 0...(Int(Segment.flags) + Segment.numbers.upperBound - 1)
+    problems += check("segments", rows.segments, segments, note: "0 is causal")
+    if problems.isEmpty { problems += checkSegments(rows) }
     problems += checkMask(rows)
     return problems
+  }
+
+  /// Returns an error for the first segment that begins before another one of its document has ended, or that has no
+  /// number.
+  private func checkSegments(_ rows: Rows) -> [Diagnostic] {
+    guard let segments = rows.segments else { return [] }
+    if let index = segments.firstIndex(where: { $0 > 0 && $0 % Segment.numbers.upperBound == 0 }) {
+      return [
+        Diagnostic(
+          "segments: \(segments[index]) at \(place(index)) has no number",
+          suggestion: "add 1...\(Segment.numbers.upperBound - 1)")
+      ]
+    }
+    func block(_ index: Int) -> Block {
+      Block(
+        sequence: index / module.sequence, document: rows.documents?[index] ?? 0,
+        segment: segments[index])
+    }
+    let members = segments.indices.filter { segments[$0] > 0 }
+    var ends: [Block: Int] = [:]
+    for index in members { ends[block(index)] = index }
+    for (before, index) in zip(members, members.dropFirst()) {
+      guard block(before) != block(index), let end = ends[block(before)], end > index else {
+        continue
+      }
+      return [
+        Diagnostic(
+          "segments \(segments[before]) and \(segments[index]) overlap: \(segments[index]) is at "
+            + "\(place(index)), and \(segments[before]) ends at \(place(end))",
+          suggestion: "let no segment begin before another one has ended")
+      ]
+    }
+    return []
+  }
+
+  /// A segment of a document.
+  private struct Block: Hashable {
+    let sequence, document, segment: Int
   }
 
   /// Returns an error for the first of `values` that is neither in `range` nor `exception`, or for their
