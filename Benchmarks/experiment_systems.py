@@ -57,7 +57,7 @@ class Settings:
     pictures: int = 8000
     spoken: int = 6000
     steps: int = 3000
-    evaluations: int = 30
+    evaluations: int = 40
     """Validations of a run, each on everything that is held back."""
     held_back: float = 0.03
     rate: float = 1e-3
