@@ -59,7 +59,7 @@ import Testing
 
   @Test(arguments: [
     "chameleon", "chameleon-speech", "dense", "benchmark", "benchmark-small", "benchmark-long",
-    "benchmark-8", "benchmark-dense", "mot-7b",
+    "benchmark-8", "benchmark-dense", "mot-7b", "transfusion",
   ])
   func examplesEvaluate(_ name: String) throws {
     let path = Self.package.appendingPathComponent("examples/\(name).swift-spec").path

@@ -2,8 +2,10 @@
 public struct ModalityDeclaration: Hashable, Sendable {
   /// The name, as it appears in parameter names.
   public let name: String
-  /// The token ids of the joint vocabulary that belong to it.
+  /// The token ids of the joint vocabulary that belong to it; none if its tokens are continuous.
   public let vocabulary: Range<Int>
+  /// The numbers of a continuous token; `nil` if its tokens are ids.
+  public let latents: Int?
   /// The token id that opens a span of it, if spans are marked.
   public let begin: Int?
   /// The token id that closes a span of it.
@@ -18,6 +20,20 @@ public struct ModalityDeclaration: Hashable, Sendable {
   ) {
     self.name = name
     self.vocabulary = vocabulary
+    latents = nil
+    self.begin = begin
+    self.end = end
+    self.attendsWithinSpan = attendsWithinSpan
+  }
+
+  /// Creates a modality whose tokens are `latents` numbers each.
+  public init(
+    name: String, latents: Int, begin: Int? = nil, end: Int? = nil,
+    attendsWithinSpan: Bool = false
+  ) {
+    self.name = name
+    self.vocabulary = 0..<0
+    self.latents = latents
     self.begin = begin
     self.end = end
     self.attendsWithinSpan = attendsWithinSpan
@@ -65,15 +81,20 @@ public struct ParameterDeclaration: Hashable, Sendable {
   /// The type of the value in a graph: the shape, with the groups as first dimension where it is untied.
   public var type: ValueType { .tensor(.f32, (groups.map { [$0.count] } ?? []) + shape) }
 
-  /// The names of its tensors in a file, one a group: the group's name stands before the last part.
+  /// The names of its tensors in a file, one a group: the group's name stands before the last part, where a parameter
+  /// of one group may have it already.
   public var tensorNames: [String] {
     guard let groups else { return [name] }
     let cut = name.lastIndex(of: ".") ?? name.startIndex
+    if groups.count == 1, name[..<cut].hasSuffix(".\(groups[0].joined(separator: "+"))") {
+      return [name]
+    }
     return groups.map { "\(name[..<cut]).\($0.joined(separator: "+"))\(name[cut...])" }
   }
 }
 
-/// A training objective: the mean next-token loss over the targets of some modalities.
+/// A training objective: the mean next-token loss over the targets of some modalities, or the mean square of what is
+/// wrong with what the model says of noisy tokens.
 public struct ObjectiveDeclaration: Hashable, Sendable {
   /// The name, as in the output `loss.NAME`.
   public let name: String
@@ -81,12 +102,17 @@ public struct ObjectiveDeclaration: Hashable, Sendable {
   public let modalities: [String]
   /// The factor in the total loss.
   public let weight: Double
+  /// How tokens of its modality are denoised; `nil` for next tokens.
+  public let denoising: Denoising?
 
   /// Creates an objective.
-  public init(name: String, modalities: [String], weight: Double) {
+  public init(
+    name: String, modalities: [String], weight: Double, denoising: Denoising? = nil
+  ) {
     self.name = name
     self.modalities = modalities
     self.weight = weight
+    self.denoising = denoising
   }
 }
 

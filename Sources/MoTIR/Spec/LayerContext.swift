@@ -14,6 +14,11 @@ public struct LayerContext {
   /// The factor of the initial deviation of projections that end in a residual addition.
   let residualScale: Double
 
+  /// How continuous tokens come.
+  let continuousTokens: ContinuousTokens
+  /// What the model says of continuous tokens, by the number of their modality, for looking up alone.
+  var predictions: [Int: Rows] = [:]
+
   /// The graph so far.
   var graph = Graph()
   /// The parameters so far, in order of first use.
@@ -42,7 +47,14 @@ public struct LayerContext {
   /// The repeated layer that is being built: its number once something in it has asked for a name.
   private var repeated: (isOpen: Bool, number: Int?) = (false, nil)
 
-  init(model: Model, batch: Int, sequence: Int, slots: Int? = nil) {
+  /// The number of the modality that alone has the parameters that are being declared; `nil` for what is untied.
+  private var onlyModality: Int?
+
+  init(
+    model: Model, batch: Int, sequence: Int, slots: Int? = nil,
+    continuousTokens: ContinuousTokens = .given
+  ) {
+    self.continuousTokens = continuousTokens
     self.model = model
     self.batch = batch
     self.sequence = sequence
@@ -139,10 +151,12 @@ public struct LayerContext {
 
   // MARK: Sources
 
-  /// Returns the function's input `name`, one i32 a token.
-  mutating func input(_ name: String) throws(Diagnostic) -> ValueID {
+  /// Returns the function's input `name`, by default one i32 a token.
+  mutating func input(
+    _ name: String, _ element: ElementType = .i32, width: Int = 1
+  ) throws(Diagnostic) -> ValueID {
     if let value = values["%\(name)"] { return value }
-    let type = ValueType.rows(.i32, .sequence, count: batch * sequence, width: 1)
+    let type = ValueType.rows(element, .sequence, count: batch * sequence, width: width)
     let value = try add(.input(name), [], type: type)
     values["%\(name)"] = value
     return value
@@ -170,13 +184,35 @@ public struct LayerContext {
     guard shape.allSatisfy({ (1...Limits.width).contains($0) }) else {
       throw .badShape(of: name, shape, at: location)
     }
-    let groups = model.untied.groups(of: component, modalities: model.modalities)
+    let groups =
+      onlyModality.map { only in
+        Groups(model.modalities.indices.map { $0 == only ? 0 : Groups.none })
+      } ?? model.untied.groups(of: component, modalities: model.modalities)
     let declaration = ParameterDeclaration(
-      name: (path + [name]).joined(separator: "."), shape: shape,
+      name: (path + [named(name)]).joined(separator: "."), shape: shape,
       groups: groups.map(model.groupNames), component: component.name,
       initialization: initialization, decays: decays ?? (shape.count > 1))
     try declare(declaration)
     return Parameter(name: declaration.name, type: declaration.type, groups: groups)
+  }
+
+  /// Returns what `body` makes with parameters that modality number `index` alone has: rows of others come out as 0.
+  mutating func withParameters<Result>(
+    of index: Int, _ body: (inout LayerContext) throws -> Result
+  ) rethrows -> Result {
+    let outer = onlyModality
+    onlyModality = index
+    defer { onlyModality = outer }
+    return try body(&self)
+  }
+
+  /// Returns `name`, before its last part the modality that alone has the parameter: each may have one of its own
+  /// shape.
+  private func named(_ name: String) -> String {
+    guard let onlyModality else { return name }
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    return (parts.dropLast() + [model.modalities[onlyModality].name] + parts.suffix(1))
+      .joined(separator: ".")
   }
 
   /// Returns the tied parameter called `name` in the whole model, if something declared it.
@@ -245,13 +281,19 @@ public struct LayerContext {
   mutating func routed(
     _ x: Rows, _ weights: Parameter, _ op: (Groups?) -> Op
   ) throws(Diagnostic) -> Rows {
-    guard let groups = weights.groups else {
-      return try addRows(op(nil), [x.value, try value(of: weights)])
-    }
+    let values = try value(of: weights)
+    guard let groups = weights.groups else { return try addRows(op(nil), [x.value, values]) }
+    return try routed(x, values, groups, op)
+  }
+
+  /// Appends `op` for the rows `x`, with the weights that `groups` gives to each modality.
+  mutating func routed(
+    _ x: Rows, _ weights: ValueID, _ groups: Groups, _ op: (Groups?) -> Op
+  ) throws(Diagnostic) -> Rows {
     var plan = try add(.route(segments: model.modalities.count), [try input("modality")])
     for segment in model.modalities.indices { plan = try add(.sync(segment: segment), [plan]) }
     let grouped = try add(.gather, [x.value, plan])
-    let result = try add(op(groups), [grouped, try value(of: weights), plan])
+    let result = try add(op(groups), [grouped, weights, plan])
     return try addRows(.scatter, [result, plan])
   }
 }

@@ -15,7 +15,9 @@ extension Module {
   /// - Throws: `Diagnostic` if it cannot generate.
   package func requireGeneration() throws(Diagnostic) {
     guard context != nil else { throw Diagnostic("'\(name)' has no context to generate in") }
-    for function in Decoder.functions.compactMap(function) { try requireInputs(of: function) }
+    for function in Decoder.functions(of: self).compactMap(function) {
+      try requireInputs(of: function)
+    }
     if let decode = function("decode") { try requireLogits(of: decode.graph) }
     try requireMarkers()
   }
@@ -23,7 +25,7 @@ extension Module {
   private func requireInputs(of function: Function) throws(Diagnostic) {
     for node in function.graph.nodes {
       guard case .input(let name) = node.op, !name.hasPrefix(Module.cachePrefix),
-        !Self.decoderInputs.contains(name)
+        !Self.decoderInputs.contains(name), continuousInputs[name] == nil
       else { continue }
       throw Diagnostic(
         "@\(function.name) takes the input '\(name)', which documents that grow do not have",
