@@ -47,7 +47,7 @@ import Testing
       }
       compiled.setInputs(rows, continuous: continuous, plan: plan)
       compiled.run("gradients")
-      for (name, values) in compiled.outputs(of: "gradients") where values.count == 1 {
+      for (name, values) in compiled.outputs(of: "gradients") where name.hasPrefix("loss") {
         losses[name, default: 0] += values[0]
       }
       compiled.accumulateGradients(isFirst: part == 0)
