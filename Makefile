@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 RELEASE = .build/release
 
-.PHONY: demo test soak bench lint install build clean
+.PHONY: demo test soak bench experiment lint install build clean
 
 # A model from its description to a trained step, with the numbers on the way.
 demo: build
@@ -29,6 +29,11 @@ soak:
 # rewrites nothing.
 bench: build
 	Benchmarks/run.sh --cold --docs
+
+# Dense models and Mixture-of-Transformers on one corpus, by steps to equal losses; rewrites the tables of
+# docs/experiment.md. It goes on where it was stopped. QUICK=1 takes minutes and rewrites nothing.
+experiment: build
+	Benchmarks/run.sh experiment --docs
 
 # Format, sizes of files, scripts that do not parse.
 lint:

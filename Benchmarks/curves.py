@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import docs
+from . import pages
 from .curves_report import FIRST, RUNS, STEADY, Results, Run, Settings, markdown
 from .heat import ROOT
 from .models import SHAPES
@@ -152,7 +152,7 @@ def main() -> None:
             return
         if options.docs:
             Motc(threads).run("plot", *(folder / name for name in RUNS), "-o", ROOT / PICTURE)
-            docs.replace(ROOT / "docs/training.md", BEGIN, END, text)
+            pages.replace(ROOT / "docs/training.md", BEGIN, END, text)
     except CannotRun as error:
         say(str(error))
         sys.exit(2)

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from . import docs, machine
+from . import machine, pages
 from .models import SHAPES
 
 # The first is what the others are compared with.
@@ -149,7 +149,7 @@ def markdown(results: Results) -> str:
         cells = [f"{run.finals[loss]:.4f}" for loss in FINALS]
         objectives = "–" if run is first else f"{run.error(first, FINALS):.2%}"
         lines.append([name, *cells, off, allowed, objectives, f"{1000 * run.step_seconds:,.0f}"])
-    return "\n".join([about(results), "", *docs.table(HEADER, lines), "", *sentences(results), ""])
+    return "\n".join([about(results), "", *pages.table(HEADER, lines), "", *sentences(results), ""])
 
 
 def about(results: Results) -> str:

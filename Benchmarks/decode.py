@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from . import docs, machine
+from . import machine, pages
 from .contestants import PRECISIONS
 from .heat import ROOT, Failed
 from .models import DECODE, Batch, make_batch, make_plan
@@ -221,7 +221,7 @@ def markdown(
         for e in entries
         if e.failed is not None
     ]
-    parts = [about, "", *docs.table(HEADER, lines), "", agreement, ""]
+    parts = [about, "", *pages.table(HEADER, lines), "", agreement, ""]
     return "\n".join([*parts, *failures, ""] if failures else parts)
 
 
@@ -265,7 +265,7 @@ def main() -> None:
     text = markdown(measured, errors, options.rounds, threads, loads)
     print(text)
     if options.docs:
-        docs.replace(ROOT / "docs/benchmarks.md", BEGIN, END, text)
+        pages.replace(ROOT / "docs/benchmarks.md", BEGIN, END, text)
     missed = [p for name, (entries, _) in measured.items() for p in problems(name, entries)]
     for problem in missed:
         say(problem)

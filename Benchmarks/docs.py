@@ -4,6 +4,7 @@ import pathlib
 
 from .contestants import PRECISIONS
 from .models import MODELS
+from .pages import replace, table
 from .report import Results, motc_of, peers_of, share_of_peak
 
 BEGIN = "<!-- written by make bench: begin -->"
@@ -13,15 +14,6 @@ END = "<!-- written by make bench: end -->"
 def write(page: pathlib.Path, heats: list[Results]) -> None:
     """Writes the tables to `page`."""
     replace(page, BEGIN, END, markdown(heats))
-
-
-def replace(page: pathlib.Path, begin: str, end: str, text: str) -> None:
-    """Replaces what stands between the lines `begin` and `end` of a page."""
-    before, found, rest = page.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"{page} has no lines '{begin}' and '{end}'")
-    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def markdown(heats: list[Results]) -> str:
@@ -141,9 +133,3 @@ def failures(heats: list[Results]) -> list[str]:
 def rate(entry: Results) -> str:
     """Returns tokens a second."""
     return f"{entry['tokens_per_second']:,.0f}"
-
-
-def table(header: list[str], lines: list[list[str]]) -> list[str]:
-    """Returns a Markdown table."""
-    rule = ["---"] * len(header)
-    return [f"| {' | '.join(line)} |" for line in (header, rule, *lines)]

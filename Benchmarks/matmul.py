@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from . import docs, machine
+from . import machine, pages
 from .heat import ROOT, Failed
 from .products import PRODUCTS, Product
 from .products_worker import FORMS
@@ -224,7 +224,7 @@ def markdown(measured: list[Times], rounds: int, threads: int) -> str:
         f"({', '.join(machine.matrix_units())}), {threads} threads; torch {versions['torch']}, "
         f"numpy {versions['numpy']}. GFLOP/s, medians of {rounds} rounds."
     )
-    lines = docs.table(HEADER, [cells(times) for times in measured])
+    lines = pages.table(HEADER, [cells(times) for times in measured])
     return "\n".join([about, "", *lines, ""])
 
 
@@ -260,7 +260,7 @@ def main() -> None:
                 rate = times.best([name])[0]
                 print(f"{times.product.name}: {name}: {rate:,.0f} GFLOP/s")
     if options.docs and not options.quick:
-        docs.replace(ROOT / "docs/benchmarks.md", BEGIN, END, text)
+        pages.replace(ROOT / "docs/benchmarks.md", BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #   Benchmarks/run.sh matmul [OPTION ...]    matrix products alone; see Benchmarks/run.sh matmul --help
 #   Benchmarks/run.sh curves [OPTION ...]    losses of training; see Benchmarks/run.sh curves --help
 #   Benchmarks/run.sh decode [OPTION ...]    one token at a time; see Benchmarks/run.sh decode --help
+#   Benchmarks/run.sh experiment [OPTION ...]  motc alone: dense and Mixture-of-Transformers; without packages
 #
 # QUICK=1 takes the short form, and any Python that has PyTorch; where that cannot be installed, it is
 # skipped.
@@ -14,7 +15,7 @@ cd "$(dirname "$0")/.."
 environment=.build/bench
 module=Benchmarks
 case "${1:-}" in
-  matmul | curves | decode)
+  matmul | curves | decode | experiment)
     module=Benchmarks.$1
     shift
     ;;
@@ -47,6 +48,7 @@ give_up() {
 }
 
 command -v python3 >/dev/null || give_up "this machine has no python3"
+[ "$module" != Benchmarks.experiment ] || exec python3 -m "$module" "${options[@]}"
 pythons=("$environment/bin/python")
 [ -z "$quick" ] || pythons+=(python3 .build/oracle/bin/python)
 for python in "${pythons[@]}"; do

@@ -56,8 +56,10 @@ find_missing() {
   has_header openssl/sha.h || missing+=(libssl-dev)
   # Specs are evaluated without it too, then with limits alone.
   command -v bwrap >/dev/null || wanted+=(bubblewrap)
-  # Draws the pictures of `motc plot` and `motc bench --svg`, and nothing else.
+  # Draws the pictures of `motc plot`, `motc match` and `motc bench --svg`, and nothing else.
   command -v gnuplot >/dev/null || wanted+=(gnuplot-nox)
+  # Speaks the captions of `make experiment` and of some tests.
+  command -v espeak-ng >/dev/null || wanted+=(espeak-ng)
 }
 
 # Runs a command with the rights to install.
@@ -90,7 +92,8 @@ find_missing
 for package in "${wanted[@]}"; do
   case "$package" in
   bubblewrap) loss='specs are evaluated with limits of time and memory but no sandbox' ;;
-  gnuplot-nox) loss='motc plot and motc bench --svg draw nothing' ;;
+  gnuplot-nox) loss='motc plot, motc match and motc bench --svg draw nothing' ;;
+  espeak-ng) loss='there is no make experiment, and tests of spoken words are skipped' ;;
   esac
   printf 'setup: without %s, %s.\n' "$package" "$loss" >&2
 done

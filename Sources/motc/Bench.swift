@@ -44,9 +44,10 @@ struct Bench: ParsableCommand {
   var mix: [String] = []
 
   @Option(
-    help: ArgumentHelp("Compare with this model of the same batch.", valueName: "spec"),
+    help: ArgumentHelp(
+      "Compare with this model of the same batch. Repeat it to compare more.", valueName: "spec"),
     completion: .model)
-  var against: String?
+  var against: [String] = []
 
   @Option(help: ArgumentHelp("What to measure: train, forward; or decode.", valueName: "tasks"))
   var tasks = "train,forward"
@@ -83,7 +84,7 @@ struct Bench: ParsableCommand {
     guard tasks.count == 1 || !tasks.contains(BenchTask.decode.rawValue) else {
       throw ValidationError("--tasks decode stands alone")
     }
-    guard !ablate || (compare == nil && against == nil && mix.count < 2) else {
+    guard !ablate || (compare == nil && against.isEmpty && mix.count < 2) else {
       throw ValidationError("--ablate takes no --compare, no --against and one --mix at most")
     }
     do throws(Diagnostic) {
@@ -95,7 +96,7 @@ struct Bench: ParsableCommand {
   }
 
   /// Whether one thing is compared with others, not mode with mode.
-  private var hasVariants: Bool { mix.count > 1 || against != nil }
+  private var hasVariants: Bool { mix.count > 1 || !against.isEmpty }
 
   private var modeNames: String { compare ?? (hasVariants ? "fused" : "fused,unfused") }
 
@@ -145,17 +146,25 @@ struct Bench: ParsableCommand {
     try Output(json).write(try encoder.encode(report) + Data("\n".utf8))
   }
 
-  /// Returns the model, and the one that it is compared with.
+  /// Returns the model, and those that it is compared with.
   private func modules(_ clock: StageClock, context: Model.Context) throws -> [Module] {
     let first = try model.load(clock, context: context)
-    guard let against else { return [first] }
-    let second = try model.load(clock, other: against, context: context)
-    guard (first.batch, first.sequence) == (second.batch, second.sequence) else {
-      throw Diagnostic(
-        "'\(first.name)' has batch \(first.batch) x \(first.sequence) tokens, and '\(second.name)' has "
-          + "\(second.batch) x \(second.sequence)", suggestion: "give both --batch and --sequence")
+    var modules = [first]
+    for file in against {
+      let other = try model.load(clock, other: file, context: context)
+      guard (first.batch, first.sequence) == (other.batch, other.sequence) else {
+        throw Diagnostic(
+          "'\(first.name)' has batch \(first.batch) x \(first.sequence) tokens, and '\(other.name)' has "
+            + "\(other.batch) x \(other.sequence)", suggestion: "give all --batch and --sequence")
+      }
+      guard !modules.contains(where: { $0.name == other.name }) else {
+        throw Diagnostic(
+          "two of the models that are compared are called '\(other.name)'",
+          suggestion: "give them names of their own")
+      }
+      modules.append(other)
     }
-    return [first, second]
+    return modules
   }
 
   private func writeProfiles(_ cases: [BenchCase]) throws {

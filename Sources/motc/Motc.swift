@@ -13,7 +13,7 @@ struct Motc: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Compile.self, Opt.self, Init.self, Run.self, Inspect.self, Bench.self, Train.self,
-      Plot.self, Convert.self, Tokenize.self, BatchCommand.self, Generate.self, Evaluate.self,
-      Doctor.self,
+      Plot.self, Match.self, Convert.self, Tokenize.self, BatchCommand.self, Generate.self,
+      Evaluate.self, Doctor.self,
     ])
 }

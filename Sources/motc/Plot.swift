@@ -43,9 +43,7 @@ struct Plot: ParsableCommand {
       if runs.count > 1 { throw ValidationError("say by -o where the picture of many runs goes") }
       return
     }
-    guard Gnuplot.Format(path: output) != nil else {
-      throw ValidationError("a picture's name ends with .svg or .png, not so '\(output)'")
-    }
+    try Gnuplot.Format.check(output)
   }
 
   func run() throws {
@@ -54,16 +52,13 @@ struct Plot: ParsableCommand {
     let curves = try runs.map { path throws(Diagnostic) in
       try RunCurves(path: path, against: against.column)
     }
-    let paths = curves.map(\.fullPath)
-    if let twice = paths.indices.first(where: { paths[..<$0].contains(paths[$0]) }) {
-      throw Diagnostic("\(runs[twice]) is named twice")
-    }
+    try RunName.requireDifferent(curves.map(\.run))
     try requireWritable(output)
     let plot = CurvesPlot(runs: curves, metrics: try panels(of: curves), axis: against)
     let format = Gnuplot.Format(path: output) ?? .svg
     try Output(output).write(try gnuplot.picture(plot.script, size: plot.size, as: format))
     let what = plot.metrics.joined(separator: ", ")
-    say("\(what) of \(curves.map(\.path).joined(separator: ", ")) → \(output)")
+    say("\(what) of \(runs.joined(separator: ", ")) → \(output)")
   }
 
   /// Returns the metrics that have a panel.
@@ -92,11 +87,4 @@ struct Plot: ParsableCommand {
         suggestion: "name some by --metric: \(known.joined(separator: ", "))")
     ])
   }
-}
-
-/// Returns `names`, each where it stands first.
-private func unique(_ names: [String]) -> [String] {
-  var result: [String] = []
-  for name in names where !result.contains(name) { result.append(name) }
-  return result
 }

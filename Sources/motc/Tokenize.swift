@@ -17,7 +17,7 @@ struct Tokenize: ParsableCommand {
       Examples:
         motc tokenize examples/chameleon.swift-spec --data examples/data -o shards
         motc tokenize model.swift-spec --data more --codebook shards/pictures.safetensors -o more-shards
-        motc tokenize examples/chameleon-speech.swift-spec --data spoken -o units
+        motc tokenize examples/spoken-shapes.swift-spec --data spoken --together -o spoken-shards
       """)
 
   /// What patches are made of.
@@ -80,6 +80,14 @@ struct Tokenize: ParsableCommand {
   @Option(help: "Documents with text first, content first, or one of each.")
   var order = Order.both
 
+  @Flag(
+    help: ArgumentHelp(
+      """
+      Make one item of a picture and speech of one name, but for folder and ending, and one caption: text, picture and \
+      speech, or speech, text and picture.
+      """))
+  var together = false
+
   @Option(
     help: "The share of texts, with all that goes with them, that is held back for validation.")
   var validation = 0.05
@@ -104,8 +112,9 @@ struct Tokenize: ParsableCommand {
     let clock = StageClock()
     let module = try model.load(clock)
     let plain = Tokenizer(module: module)
-    let items = try CorpusFolder(path: data).items(
+    let files = try CorpusFolder(path: data).items(
       pictures: plain.modality(.image) != nil, speech: plain.modality(.speech) != nil)
+    let items = together ? CorpusItem.joined(files) : files
     // Before codebooks are learned, which takes the longest.
     var writer = try ShardWriter(folder: output, module: module)
     let tokenizer = try clock.measure("codebook") {
@@ -117,8 +126,9 @@ struct Tokenize: ParsableCommand {
       for item in items {
         let random = CounterRandom(seed: seed, name: item.text)
         let split: ShardManifest.Split = random.uniform(0) <= validation ? .validation : .train
-        let latents = try tokenizer.latents(of: item)
-        for document in try tokenizer.documents(of: item, textFirst: order.textFirst) {
+        let documents = try tokenizer.documents(of: item, textFirst: order.textFirst)
+        for (document, textFirst) in zip(documents, order.textFirst) {
+          let latents = try tokenizer.latents(of: item, textFirst: textFirst)
           try CannotRun.unless { try writer.append(document, latents: latents, to: split) }
         }
       }
@@ -153,8 +163,8 @@ struct Tokenize: ParsableCommand {
   private func pictureCodebook(
     for items: [CorpusItem], _ tokenizer: Tokenizer
   ) throws -> PictureCodebook? {
-    let paths = items.compactMap { item in
-      if case .picture(let path) = item.content { path } else { nil }
+    let paths = items.flatMap(\.contents).compactMap { content in
+      if case .picture(let path) = content { path } else { nil }
     }
     if let codebook { return try PictureCodebook(path: codebook) }
     guard let image = tokenizer.modality(.image), !image.isPictures, !paths.isEmpty else {
@@ -173,8 +183,8 @@ struct Tokenize: ParsableCommand {
   private func speechCodebook(
     for items: [CorpusItem], _ tokenizer: Tokenizer
   ) throws -> SpeechCodebook? {
-    let paths = items.compactMap { item in
-      if case .recording(let path) = item.content { path } else { nil }
+    let paths = items.flatMap(\.contents).compactMap { content in
+      if case .recording(let path) = content { path } else { nil }
     }
     if let speechCodebook { return try SpeechCodebook(path: speechCodebook) }
     guard let speech = tokenizer.modality(.speech), !paths.isEmpty else { return nil }

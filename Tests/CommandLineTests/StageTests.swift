@@ -2,7 +2,7 @@ import Foundation
 import MoTIR
 import Testing
 
-/// `motc compile`, `opt`, `inspect`: what they print.
+/// `motc compile` and `opt`: what they print.
 @Suite struct StageTests {
   @Test(arguments: [
     ("graph", "func @loss"), ("grad", "func @gradients"), ("opt", " in #0"),
@@ -99,64 +99,5 @@ import Testing
     #expect(result.status == 1)
     #expect(result.errors.contains("@prefill"))
     #expect(result.errors.contains("it holds @loss"))
-  }
-
-  @Test func inspectAddsUp() throws {
-    let motc = try Motc()
-    #expect(try motc("inspect", "model.motir").status == 0)
-    let result = try motc("inspect", "model.motir", "--json")
-    let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
-    let report = try #require(object as? [String: Any])
-    let count = motc.module.parameters.reduce(0) { $0 + $1.type.elementCount }
-    #expect(report["parameterCount"] as? Int == count)
-    for key in ["byComponent", "byModality"] {
-      let totals = try #require(report[key] as? [[String: Any]])
-      #expect(totals.reduce(0) { $0 + ($1["count"] as? Int ?? 0) } == count)
-    }
-    let routing = try #require(report["routing"] as? [String: Any])
-    let (naive, optimized) = (
-      try #require(routing["naive"] as? [String: Any]),
-      try #require(routing["optimized"] as? [String: Any])
-    )
-    // 11 routed ops a layer and one at the end.
-    #expect(naive["syncs"] as? Int == 2 * (11 * 2 + 1))
-    #expect(optimized["syncs"] as? Int == 0)
-    #expect(optimized["movesElsewhere"] as? Int == 0)
-  }
-
-  /// The smallest of the published sizes: parameters, and forward arithmetic at 4,096 tokens.
-  @Test(arguments: [("none", 36_964_608), ("all", 40_374_784)])
-  func publishedSizes(untied: String, count: Int) throws {
-    let motc = try Motc()
-    try motc.write(
-      """
-      import MoTIR
-
-      let size = ModelSize.chameleon37M
-      let text = Modality("text", vocabulary: 0..<64512)
-      let image = Modality("image", vocabulary: 64512..<65536)
-      let model = Model(
-        "m", modalities: [text, image], width: size.width, sequence: size.sequence,
-        untied: .\(untied)
-      ) {
-        Embedding()
-        Repeat(size.layers) {
-          Residual { Attention(heads: size.heads); RMSNorm() }
-          Residual { FeedForward(hidden: size.hidden); RMSNorm() }
-        }
-        RMSNorm()
-        Head()
-      } objectives: {
-        NextToken(on: text, image)
-      }
-      """, to: "m.swift-spec")
-    let result = try motc("inspect", "m.swift-spec", "--json")
-    let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
-    let report = try #require(object as? [String: Any], "\(result.errors)")
-    #expect(report["parameterCount"] as? Int == count)
-    let costs = try #require(report["flopsPerToken"] as? [[String: Any]])
-    let text = costs.filter { $0["modality"] as? String == "text" }
-    let flops = text.reduce(0.0) { $0 + ($1["flops"] as? Double ?? 0) }
-    #expect(abs(flops / 1e6 - 48.8) < 0.05)
   }
 }

@@ -55,6 +55,31 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: motc.path("o/speech.safetensors")))
   }
 
+  @Test func picturesAndSpeechOfOneCaptionStandTogether() throws {
+    let motc = try Motc()
+    let data = "\(Motc.repository)/examples/data"
+    func documents(_ options: String...) throws -> [[Int]] {
+      let out = "shards-\(options.count)"
+      let result = try motc.run(
+        ["tokenize", Self.spec, "--data", data, "-o", out, "--validation", "0"] + options)
+      #expect(result.status == 0, "\(result.errors)")
+      let shard = try motc.tensors("\(out)/train-00000.safetensors")
+      let tokens = try #require(shard["tokens"]).integers()
+      let ends = try #require(shard["ends"]).integers()
+      return zip([0] + ends, ends).map { Array(tokens[$0..<$1]) }
+    }
+    #expect(try documents().count == 32)
+    let together = try documents("--together")
+    #expect(together.count == 16)
+    // Text, picture, speech; and speech, text, picture: 256 and 258 begin the two.
+    for (index, document) in together.enumerated() {
+      let picture = try #require(document.firstIndex(of: 256))
+      let speech = try #require(document.firstIndex(of: 258))
+      #expect(index.isMultiple(of: 2) ? 0 < picture && picture < speech : speech == 0)
+      #expect(document.last == (index.isMultiple(of: 2) ? 259 : 257))
+    }
+  }
+
   @Test func whatIsNoRecordingIsRefused() throws {
     let motc = try Motc()
     try tones(motc, "tones")

@@ -5,7 +5,8 @@ import Testing
 /// The command line itself: help, wrong usage, exit codes.
 @Suite struct UsageTests {
   static let verbs = [
-    "compile", "opt", "init", "run", "inspect", "bench", "train", "generate", "plot", "convert",
+    "compile", "opt", "init", "run", "inspect", "bench", "train", "generate", "plot", "match",
+    "convert",
     "tokenize", "batch",
     "doctor",
   ]

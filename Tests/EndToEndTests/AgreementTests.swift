@@ -30,7 +30,7 @@ import Testing
       target: target, rounding: 2e-6)
   }
 
-  @Test(arguments: ["merged", "spans_documents", "padded", "mixed_norms"])
+  @Test(arguments: ["merged", "spans_documents", "padded", "mixed_norms", "three_widths"])
   func passesAlone(_ name: String) throws {
     let agreement = try AgreementModel.named(name).agreement()
     for pass in Switch.all.map(\.name) {
@@ -67,6 +67,7 @@ import Testing
   @Test(arguments: [
     "tiny", "even", "odd_large", "odd_larger", "merged", "mqa_half", "spans_documents",
     "wide_head", "geglu", "tied_head", "padded", "both_norms", "mixed_norms", "continuous",
+    "three_widths", "replaced_tied",
   ])
   func roundedOperands(_ name: String) throws {
     try AgreementModel.named(name).agreement().compareFusedWithUnfused(

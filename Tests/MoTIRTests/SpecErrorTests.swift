@@ -43,9 +43,9 @@ struct SpecErrorTests {
         Residual { FeedForward(hidden: 0) }
       }
     }
-    // Every layer is looked at, in each turn of the repetition.
+    // Every layer is looked at; what is wrong in each turn of the repetition is said once.
     #expect(
-      found.prefix(4) == [
+      found == [
         "5 heads do not divide width 32", "4 heads are no multiple of 3 key/value heads",
         "rotary positions turn pairs of elements, but a head is 7 wide",
         "FeedForward must have at least 1 and at most 16777216 hidden channels, and has 0",

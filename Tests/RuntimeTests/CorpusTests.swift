@@ -139,7 +139,7 @@ import Testing
     #expect(try corpus.items(pictures: true, speech: false).count == 8)
     #expect(try corpus.items(pictures: false, speech: true).count == 8)
     let plain = try corpus.items(pictures: false, speech: false)
-    #expect(plain.count == 8 && plain[0].content == .none && plain[0].text.hasSuffix("\n"))
+    #expect(plain.count == 8 && plain[0].contents.isEmpty && plain[0].text.hasSuffix("\n"))
   }
 
   @Test func recordingsAreSpeech() throws {
@@ -151,18 +151,36 @@ import Testing
     _ = try folder.write(Array(captions.utf8), to: "captions.txt")
     let corpus = CorpusFolder(path: folder.path)
     func contents(pictures: Bool, speech: Bool) throws -> [CorpusItem.Content] {
-      try corpus.items(pictures: pictures, speech: speech).map(\.content)
+      try corpus.items(pictures: pictures, speech: speech).flatMap(\.contents)
     }
     let spoken = ["a.wav", "B.WAV"].map { CorpusItem.Content.recording(folder.file($0)) }
     let picture = CorpusItem.Content.picture(folder.file("bar.png"))
     #expect(try contents(pictures: true, speech: true) == [picture] + spoken)
     #expect(try contents(pictures: true, speech: false) == [picture])
     #expect(try contents(pictures: false, speech: true) == spoken)
-    #expect(try contents(pictures: false, speech: false) == [.none, .none, .none])
+    #expect(try contents(pictures: false, speech: false).isEmpty)
     #expect(try CorpusFolder.recording(at: folder.file("a.wav")) == Waveform(wav: recording.wav()))
     _ = try folder.write(Array("1\n2\n3\n".utf8), to: "speech-units.txt")
     #expect(throws: Diagnostic.self) { try contents(pictures: true, speech: true) }
     #expect(try contents(pictures: true, speech: false) == [picture])
+  }
+
+  @Test func itemsOfOneNameAndTextAreJoined() throws {
+    let folder = try TemporaryFolder()
+    let captions = "p/0.png\tone\np/1.png\ttwo\np/2.png\tthree\ns/0.wav\tone\ns/1.wav\tother\n"
+    _ = try folder.write(Array(captions.utf8), to: "captions.txt")
+    let items = try CorpusFolder(path: folder.path).items(pictures: true, speech: true)
+    let joined = CorpusItem.joined(items)
+    #expect(joined.map(\.text) == ["one\n", "two\n", "three\n", "other\n"])
+    let (picture, recording) = (folder.file("p/0.png"), folder.file("s/0.wav"))
+    #expect(joined[0].contents == [.picture(picture), .recording(recording)])
+    #expect(joined.dropFirst().allSatisfy { $0.contents.count == 1 })
+    // Captions alone stay apart.
+    let plain = try CorpusFolder(path: folder.path).items(pictures: false, speech: false)
+    #expect(CorpusItem.joined(plain) == plain)
+    // Units go with the picture of their line.
+    let both = try CorpusFolder(path: Self.examples).items(pictures: true, speech: true)
+    #expect(CorpusItem.joined(both).map(\.contents.count) == [Int](repeating: 2, count: 8))
   }
 
   @Test func recordingsThatAreNoneNameTheirFile() throws {

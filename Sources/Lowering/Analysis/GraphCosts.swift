@@ -17,9 +17,12 @@ package struct GraphCosts: Hashable, Sendable {
 
   /// The costs, by component in order of appearance, then by modality.
   package private(set) var items: [Item] = []
+  /// Bytes of keys and values that a token leaves to those behind it.
+  package let cacheBytesPerToken: Int
 
   /// Counts the forward arithmetic of `graph`, a function of `module` as built.
   package init(_ graph: Graph, of module: Module) {
+    cacheBytesPerToken = graph.nodes.reduce(0) { $0 + Self.cacheBytes(of: $1, in: graph) }
     var names: [String] = []
     var costs: [[Double]] = []
     for node in graph.nodes {
@@ -29,8 +32,9 @@ package struct GraphCosts: Hashable, Sendable {
         costs.append([Double](repeating: 0, count: module.modalities.count))
       }
       guard let index = names.firstIndex(of: component) else { continue }
-      // All groups of a weight have one shape, so a token costs the same whatever its modality.
-      for modality in costs[index].indices { costs[index][modality] += flops }
+      for modality in costs[index].indices where Self.takesPart(modality, in: node, of: module) {
+        costs[index][modality] += flops
+      }
     }
     for (name, row) in zip(names, costs) {
       for (modality, flops) in row.enumerated() {
@@ -52,6 +56,23 @@ package struct GraphCosts: Hashable, Sendable {
     }
   }
 
+  /// Returns the operations for a token, in one component or in all: the mean over the modalities.
+  package func mean(component: String? = nil) -> Double {
+    let modalities = items.reduce(0) { max($0, $1.modality + 1) }
+    let sum = items.reduce(0.0) { sum, item in
+      (component ?? item.component) == item.component ? sum + item.flops : sum
+    }
+    return sum / Double(max(1, modalities))
+  }
+
+  /// `true` iff tokens of `modality` have weights in `node`; all groups of a weight have one shape.
+  private static func takesPart(_ modality: Int, in node: Node, of module: Module) -> Bool {
+    guard let groups = node.op.groups?.ofSegment, groups.count == module.modalities.count else {
+      return true
+    }
+    return groups[modality] != Groups.none
+  }
+
   /// Returns component and operations a token of a forward matrix product, `nil` for other nodes.
   private static func cost(
     of node: Node, in graph: Graph, of module: Module
@@ -69,6 +90,15 @@ package struct GraphCosts: Hashable, Sendable {
       let sequence = Double(module.tokens / max(1, attention.batch))
       return ("attention_scores", 4 * width * (attention.causal ? (sequence + 1) / 2 : sequence))
     default: return nil
+    }
+  }
+
+  /// Returns the bytes of the keys and values of one token that `node` reads, 0 where it is no attention.
+  private static func cacheBytes(of node: Node, in graph: Graph) -> Int {
+    switch node.op {
+    case .attention, .cachedAttention:
+      node.operands[1...2].reduce(0) { $0 + 4 * (graph.type(of: $1).width ?? 0) }
+    default: 0
     }
   }
 

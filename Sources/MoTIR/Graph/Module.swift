@@ -81,15 +81,20 @@ public struct ParameterDeclaration: Hashable, Sendable {
   /// The type of the value in a graph: the shape, with the groups as first dimension where it is untied.
   public var type: ValueType { .tensor(.f32, (groups.map { [$0.count] } ?? []) + shape) }
 
-  /// The names of its tensors in a file, one a group: the group's name stands before the last part, where a parameter
-  /// of one group may have it already.
+  /// The names of its tensors in a file, one a group: the group's name stands before the last part, in place of
+  /// those of all groups if they stand there.
   public var tensorNames: [String] {
     guard let groups else { return [name] }
     let cut = name.lastIndex(of: ".") ?? name.startIndex
-    if groups.count == 1, name[..<cut].hasSuffix(".\(groups[0].joined(separator: "+"))") {
-      return [name]
-    }
-    return groups.map { "\(name[..<cut]).\($0.joined(separator: "+"))\(name[cut...])" }
+    let all = ".\(groups.flatMap(\.self).joined(separator: "+"))"
+    let stem = name[..<cut].hasSuffix(all) ? name[..<cut].dropLast(all.count) : name[..<cut]
+    return groups.map { "\(stem).\($0.joined(separator: "+"))\(name[cut...])" }
+  }
+
+  /// Returns the name of the parameter that serves only `groups`, where others have one of their own in its place.
+  static func name(_ name: String, of groups: [[String]]) -> String {
+    let cut = name.lastIndex(of: ".") ?? name.startIndex
+    return "\(name[..<cut]).\(groups.flatMap(\.self).joined(separator: "+"))\(name[cut...])"
   }
 }
 

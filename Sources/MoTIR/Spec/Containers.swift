@@ -33,19 +33,16 @@ public struct Residual: ContainerLayer {
 
   /// Appends the layers and the addition.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
-    let inner = context.apply(layers, to: x)
-    guard inner.width == x.width else {
-      throw Diagnostic.residualWidths(x.width, inner.width, at: context.location)
-    }
-    return try context.sum(x, inner)
+    try context.residual(x, context.apply(layers, to: x))
   }
 }
 
 /// The first layer: a row of the table `embedding.weight` for each token, shared by all modalities.
 ///
 /// Tokens of a continuous modality have no row there: what `patches` makes of their numbers, plus an embedding of the
-/// time of their noise, takes its place.
-public struct Embedding: Layer {
+/// time of their noise, takes its place. Modalities of another width than the model's pass
+/// `embedding.projection.weight`.
+public struct Embedding: WholeLayer {
   private let patches: any Layer
 
   /// Creates an embedding of the model's vocabulary and width.
@@ -56,11 +53,19 @@ public struct Embedding: Layer {
   /// Appends the look-up; `x` are the tokens.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
     let table = try context.parameter(
-      "weight", shape: [context.vocabulary, context.width], component: .embedding)
+      "weight", shape: [context.vocabulary, context.model.width], component: .embedding)
     var rows = try context.addRows(.embed, [x.value, try context.value(of: table)])
-    guard context.continuousTokens != .absent else { return rows }
+    if context.continuousTokens != .absent {
+      rows = try addContinuous(to: rows, in: &context)
+    }
+    return context.model.widths.isEmpty ? rows : try context.spread(rows)
+  }
+
+  /// Returns `rows` with those of continuous tokens in their places.
+  private func addContinuous(to rows: Rows, in context: inout LayerContext) throws -> Rows {
     let continuous = context.model.continuousModalities
-    if !continuous.isEmpty { rows = try context.zeroingContinuous(rows) }
+    guard !continuous.isEmpty else { return rows }
+    var rows = try context.zeroingContinuous(rows)
     for index in continuous {
       rows = try context.sum(rows, try embedded(index, in: &context))
     }
@@ -72,8 +77,8 @@ public struct Embedding: Layer {
     let noisy = try context.noisy(index)
     return try context.withParameters(of: index) { context in
       let rows = try patches.apply(noisy, in: &context)
-      guard rows.width == context.width else {
-        throw Diagnostic.patchWidth(rows.width, context.width, at: context.location)
+      guard rows.width == context.model.width else {
+        throw Diagnostic.patchWidth(rows.width, context.model.width, at: context.location)
       }
       return try context.sum(rows, context.timeEmbedding(index))
     }
@@ -81,7 +86,9 @@ public struct Embedding: Layer {
 }
 
 /// The last layer: scores of all token ids, shared by all modalities.
-public struct Head: Layer {
+///
+/// Modalities of another width than the model's pass `head.projection.weight`.
+public struct Head: WholeLayer {
   private let tied: Bool
 
   /// Creates a head.
@@ -91,6 +98,7 @@ public struct Head: Layer {
 
   /// Appends the linear map to logits [T, V], and maps to what is said of continuous tokens.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+    let x = context.model.widths.isEmpty ? x : try context.gathered(x)
     if context.continuousTokens != .absent {
       for index in context.model.continuousModalities { try predict(index, x, in: &context) }
     }

@@ -24,8 +24,22 @@ extension LayerContext {
   /// Returns `x` where tokens have ids, and 0 elsewhere.
   mutating func zeroingContinuous(_ x: Rows) throws(Diagnostic) -> Rows {
     let groups = Groups(model.modalities.map { $0.latents == nil ? 0 : Groups.none })
-    let ones = try add(.constant(1), [], type: .tensor(.f32, [1, x.width]))
-    return try routed(x, ones, groups) { .channelMultiply($0) }
+    let value = try routed(x.value, groups) {
+      .channelMultiply($0)
+    } weights: { context throws(Diagnostic) in
+      try context.add(.constant(1), [], type: .tensor(.f32, [1, x.width]))
+    }
+    return rows(of: value)
+  }
+
+  /// Returns what `body` makes with parameters that modality number `index` alone has: rows of others come out as 0.
+  mutating func withParameters<Result>(
+    of index: Int, _ body: (inout LayerContext) throws -> Result
+  ) rethrows -> Result {
+    let outer = scope
+    scope = Scope(layer: [index], part: [index])
+    defer { scope = outer }
+    return try body(&self)
   }
 
   /// Returns the tokens of modality number `index` as the model is given them: noisy. [T, C]
@@ -76,7 +90,7 @@ extension LayerContext {
   /// Random frequencies that are learned: Li, Si, Li, Hsieh and Bengio, "Learnable Fourier Features" (arXiv 2106.02795);
   /// for the noise of a diffusion: Song et al. (arXiv 2011.13456, appendix C).
   mutating func timeEmbedding(_ index: Int) throws(Diagnostic) -> Rows {
-    let time = try continuous(.timesteps, of: index)
+    let (time, width) = (try continuous(.timesteps, of: index), model.width)
     let count = Self.timeFrequencies
     let frequencies = try parameter(
       "time.frequencies", shape: [count], initialization: .normal(Self.highestFrequency / 2),
@@ -135,6 +149,6 @@ public struct PatchEmbedding: Layer {
 
   /// Appends the linear map.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
-    try context.linear(x, to: context.width, name: name, bias: true, component: .embedding)
+    try context.linear(x, to: context.model.width, name: name, bias: true, component: .embedding)
   }
 }

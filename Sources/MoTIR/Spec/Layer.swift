@@ -1,24 +1,3 @@
-/// Rows of an activation, one a token, while a model is built.
-public struct Rows: Sendable {
-  /// The value in the graph.
-  let value: ValueID
-  /// Its type.
-  public let type: ValueType
-
-  /// The number of elements in a row.
-  public var width: Int { type.width ?? 0 }
-}
-
-/// A parameter, while a model is built.
-public struct Parameter: Sendable {
-  /// The name in the whole model.
-  let name: String
-  /// The type of its value in the graph.
-  let type: ValueType
-  /// Which group's tensor each modality takes; `nil` for one tensor for all.
-  let groups: Groups?
-}
-
 /// A layer of a model. A spec may define its own from the operations of `LayerContext`.
 ///
 /// ```swift
@@ -51,7 +30,7 @@ extension Layer {
 }
 
 /// A layer that only arranges others and has no name of its own.
-protocol ContainerLayer: Layer {
+protocol ContainerLayer: WholeLayer {
   /// The layers that it arranges.
   var layers: [PlacedLayer] { get }
   /// The number of residual additions inside it.
@@ -71,6 +50,9 @@ extension ContainerLayer {
     }
   }
 }
+
+/// A layer that is given the rows of all modalities at once, whatever their widths.
+protocol WholeLayer: Layer {}
 
 /// A layer that normalises, and is named after the layer that it serves.
 protocol NormLayer: Layer {}

@@ -34,6 +34,8 @@ public struct LayerContext {
   /// How many attentions have caches of a name, for looking up alone.
   private var caches: [String: Int] = [:]
 
+  /// The modalities of what is being built.
+  var scope: Scope
   /// The place in the spec of what is being built.
   private(set) var location: Location?
   /// The enclosing layers' names, the outermost first.
@@ -47,9 +49,6 @@ public struct LayerContext {
   /// The repeated layer that is being built: its number once something in it has asked for a name.
   private var repeated: (isOpen: Bool, number: Int?) = (false, nil)
 
-  /// The number of the modality that alone has the parameters that are being declared; `nil` for what is untied.
-  private var onlyModality: Int?
-
   init(
     model: Model, batch: Int, sequence: Int, slots: Int? = nil,
     continuousTokens: ContinuousTokens = .given
@@ -59,12 +58,12 @@ public struct LayerContext {
     self.batch = batch
     self.sequence = sequence
     self.slots = slots
+    let modalities = Array(model.modalities.indices)
+    self.scope = Scope(layer: modalities, part: modalities)
     self.location = model.location
     self.residualScale = 1 / Double(max(1, model.layers.residuals)).squareRoot()
   }
 
-  /// The model's width.
-  public var width: Int { model.width }
   /// The number of ids in the joint vocabulary.
   public var vocabulary: Int { model.modalities.map(\.vocabulary.upperBound).max() ?? 0 }
 
@@ -80,10 +79,29 @@ public struct LayerContext {
       let outer = (location, path, layerName)
       location = placed.location
       if !(placed.layer is any ContainerLayer) { enter(name) }
-      x = attempt { context throws in try placed.layer.apply(x, in: &context) } ?? x
+      x = attempt { context throws in try context.apply(placed.layer, to: x) } ?? x
       (location, path, layerName) = outer
     }
     return x
+  }
+
+  /// Applies `layer` to all rows at once, or to one part after another.
+  mutating func apply(_ layer: any Layer, to x: Rows) throws -> Rows {
+    if layer is any WholeLayer { return try layer.apply(x, in: &self) }
+    return try map(x) { part, context in try layer.apply(part, in: &context) }
+  }
+
+  /// Applies `layer` in the place of `other`, whose name is that of a norm in any case.
+  mutating func apply(
+    _ layer: any Layer, insteadOf other: any Layer, to x: Rows
+  ) throws -> Rows {
+    let outer = (path, layerName)
+    defer { (path, layerName) = outer }
+    if layer.name != other.name, !(layer is any NormLayer && other is any NormLayer) {
+      path.removeLast()
+      enter(layer.name)
+    }
+    return try apply(layer, to: x)
   }
 
   /// Makes `location` the place of what is appended next.
@@ -94,9 +112,9 @@ public struct LayerContext {
     do {
       return try body(&self)
     } catch let diagnostic as Diagnostic {
-      diagnostics.append(diagnostic)
+      if !diagnostics.contains(diagnostic) { diagnostics.append(diagnostic) }
     } catch let several as Diagnostics {
-      diagnostics += several.all
+      diagnostics += several.all.filter { !diagnostics.contains($0) }
     } catch {
       diagnostics.append(Diagnostic("\(error)", at: location))
     }
@@ -184,35 +202,15 @@ public struct LayerContext {
     guard shape.allSatisfy({ (1...Limits.width).contains($0) }) else {
       throw .badShape(of: name, shape, at: location)
     }
-    let groups =
-      onlyModality.map { only in
-        Groups(model.modalities.indices.map { $0 == only ? 0 : Groups.none })
-      } ?? model.untied.groups(of: component, modalities: model.modalities)
+    let groups = try groups(of: component)
+    let names = groups.map(model.groupNames)
+    let whole = (path + [name]).joined(separator: ".")
     let declaration = ParameterDeclaration(
-      name: (path + [named(name)]).joined(separator: "."), shape: shape,
-      groups: groups.map(model.groupNames), component: component.name,
-      initialization: initialization, decays: decays ?? (shape.count > 1))
+      name: isWhole ? whole : ParameterDeclaration.name(whole, of: names ?? []), shape: shape,
+      groups: names, component: component.name, initialization: initialization,
+      decays: decays ?? (shape.count > 1))
     try declare(declaration)
     return Parameter(name: declaration.name, type: declaration.type, groups: groups)
-  }
-
-  /// Returns what `body` makes with parameters that modality number `index` alone has: rows of others come out as 0.
-  mutating func withParameters<Result>(
-    of index: Int, _ body: (inout LayerContext) throws -> Result
-  ) rethrows -> Result {
-    let outer = onlyModality
-    onlyModality = index
-    defer { onlyModality = outer }
-    return try body(&self)
-  }
-
-  /// Returns `name`, before its last part the modality that alone has the parameter: each may have one of its own
-  /// shape.
-  private func named(_ name: String) -> String {
-    guard let onlyModality else { return name }
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-    return (parts.dropLast() + [model.modalities[onlyModality].name] + parts.suffix(1))
-      .joined(separator: ".")
   }
 
   /// Returns the tied parameter called `name` in the whole model, if something declared it.
@@ -274,27 +272,35 @@ public struct LayerContext {
 
   /// Returns `value` as rows.
   mutating func rows(of value: ValueID) -> Rows {
-    Rows(value: value, type: graph.type(of: value))
+    Rows(
+      parts: [
+        Rows.Part(value: value, type: graph.type(of: value), modalities: scope.part)
+      ])
   }
 
   /// Appends `op` for the rows `x`: by plan if `weights` are untied, with a routing of its own.
   mutating func routed(
     _ x: Rows, _ weights: Parameter, _ op: (Groups?) -> Op
   ) throws(Diagnostic) -> Rows {
-    let values = try value(of: weights)
-    guard let groups = weights.groups else { return try addRows(op(nil), [x.value, values]) }
-    return try routed(x, values, groups, op)
+    guard let groups = weights.groups else {
+      return try addRows(op(nil), [x.value, try value(of: weights)])
+    }
+    return rows(
+      of: try routed(x.value, groups, op) { context throws(Diagnostic) in
+        try context.value(of: weights)
+      })
   }
 
-  /// Appends `op` for the rows `x`, with the weights that `groups` gives to each modality.
+  /// Appends `op` for rows and weights by plan.
   mutating func routed(
-    _ x: Rows, _ weights: ValueID, _ groups: Groups, _ op: (Groups?) -> Op
-  ) throws(Diagnostic) -> Rows {
+    _ x: ValueID, _ groups: Groups, _ op: (Groups?) -> Op,
+    weights: (inout LayerContext) throws(Diagnostic) -> ValueID
+  ) throws(Diagnostic) -> ValueID {
     var plan = try add(.route(segments: model.modalities.count), [try input("modality")])
     for segment in model.modalities.indices { plan = try add(.sync(segment: segment), [plan]) }
-    let grouped = try add(.gather, [x.value, plan])
-    let result = try add(op(groups), [grouped, weights, plan])
-    return try addRows(.scatter, [result, plan])
+    let grouped = try add(.gather, [x, plan])
+    let result = try add(op(groups), [grouped, try weights(&self), plan])
+    return try add(.scatter, [result, plan])
   }
 }
 

@@ -118,6 +118,7 @@ extension LayerContext {
     _ q: Rows, _ k: Rows, _ v: Rows, heads: Int, keyValueHeads: Int? = nil, causal: Bool = true,
     documents: Bool = false
   ) throws(Diagnostic) -> Rows {
+    guard isWhole else { throw .attendsToSome(of: scope.part.count, at: location) }
     if let slots {
       guard causal else { throw .needsWholeSequence(at: location) }
       let attention = Op.CachedAttention(

@@ -21,6 +21,8 @@ public struct Model: Sendable {
   public let modalities: [Modality]
   /// The elements of a row between layers.
   public let width: Int
+  /// The widths of modalities that have another one.
+  let widths: [(modality: Modality, width: Int)]
   /// Sequences in a batch, unless asked otherwise.
   public let batch: Int
   /// Tokens in a sequence, unless asked otherwise.
@@ -40,6 +42,7 @@ public struct Model: Sendable {
   ///
   /// - Parameters:
   ///   - width: the elements of a row between layers.
+  ///   - widths: the same for modalities that differ: `[action: 1024]`.
   ///   - batch: sequences in a batch, unless asked otherwise.
   ///   - sequence: tokens in a sequence, unless asked otherwise.
   ///   - context: tokens of a sequence that are kept for generation, unless asked otherwise; as many as
@@ -48,7 +51,8 @@ public struct Model: Sendable {
   ///   - layers: the layers from `Embedding` to `Head`.
   ///   - objectives: what is trained.
   public init(
-    _ name: String, modalities: [Modality], width: Int, batch: Int = 1, sequence: Int = 128,
+    _ name: String, modalities: [Modality], width: Int,
+    widths: KeyValuePairs<Modality, Int> = [:], batch: Int = 1, sequence: Int = 128,
     context: Int? = nil, untied: Untying = .all, file: String = #filePath, line: Int = #line,
     column: Int = #column,
     @LayerBuilder layers: () -> [PlacedLayer],
@@ -57,6 +61,7 @@ public struct Model: Sendable {
     self.name = name
     self.modalities = modalities
     self.width = width
+    self.widths = widths.map { ($0.key, $0.value) }
     self.batch = batch
     self.sequence = sequence
     self.context = context
@@ -64,6 +69,11 @@ public struct Model: Sendable {
     self.layers = layers()
     self.objectives = objectives()
     self.location = Location(file: file, line: line, column: column)
+  }
+
+  /// Returns the elements of a row of the modality `index`.
+  func width(of index: Int) -> Int {
+    widths.last { $0.modality.name == modalities[index].name }?.width ?? width
   }
 
   /// Returns the names of the modalities in each of `groups`.

@@ -19,7 +19,8 @@ enum Limits {
 extension Model {
   /// Returns everything that is wrong with the model apart from its layers' sizes.
   func problems(batch: Int, sequence: Int, context: Int?) -> [Diagnostic] {
-    sizeProblems(batch, sequence) + contextProblems(batch, context) + modalityProblems()
+    sizeProblems(batch, sequence) + contextProblems(batch, context) + widthProblems()
+      + modalityProblems()
       + markerProblems() + untyingProblems()
       + layerProblems() + objectiveProblems()
   }
@@ -32,7 +33,7 @@ extension Model {
 
   /// `true` iff the layers can be tried to find more errors.
   var isBuildable: Bool {
-    (1...Limits.width).contains(width) && layerProblems().isEmpty
+    (1...Limits.width).contains(width) && widthProblems().isEmpty && layerProblems().isEmpty
       && modalities.allSatisfy { modality in
         modality.latents.map((1...Limits.width).contains)
           ?? (modality.vocabulary.upperBound <= Limits.width && !modality.vocabulary.isEmpty)
@@ -53,6 +54,26 @@ extension Model {
     } else if batch * sequence > Limits.tokens {
       errors.append(
         .outside("batch times sequence", batch * sequence, 1...Limits.tokens, at: location))
+    }
+    return errors
+  }
+
+  /// What is wrong with the widths of modalities.
+  private func widthProblems() -> [Diagnostic] {
+    var errors: [Diagnostic] = []
+    for (index, (modality, width)) in widths.enumerated() {
+      if !contains(modality) {
+        errors.append(
+          .unknownModality(
+            modality.name, in: "widths", known: modalities.map(\.name), at: location))
+      }
+      if widths[..<index].contains(where: { $0.modality.name == modality.name }) {
+        errors.append(.widthTwice(modality.name, at: location))
+      }
+      if !(1...Limits.width).contains(width) {
+        errors.append(
+          .outside("the width of '\(modality.name)'", width, 1...Limits.width, at: location))
+      }
     }
     return errors
   }

@@ -103,6 +103,63 @@ extension Diagnostic {
       suggestion: "let the last layer inside return rows of width \(outer)")
   }
 
+  /// A residual connection that changes which modalities have one width.
+  static func residualParts(
+    _ outer: String, _ inner: String, at place: Location?
+  ) -> Diagnostic {
+    Diagnostic(
+      "Residual adds rows of one width for \(inner) to rows of one width for \(outer)", at: place,
+      suggestion: "let the layers inside return each modality's rows at the width they have outside"
+    )
+  }
+
+  /// One tensor for modalities of different widths.
+  static func tiedAcrossWidths(
+    _ component: String, _ a: (String, Int), _ b: (String, Int), at place: Location?
+  ) -> Diagnostic {
+    Diagnostic(
+      "one \(component) serves '\(a.0)', which is \(a.1) wide, and '\(b.0)', which is \(b.1) wide",
+      at: place,
+      suggestion: "untie \(component) for them, or give both one width")
+  }
+
+  /// A width that is given twice.
+  static func widthTwice(_ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic("widths names '\(name)' twice", at: place)
+  }
+
+  /// A layer that stands for all modalities.
+  static func irreplaceable(_ layer: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "\(layer) cannot replace a layer or be replaced for some modalities", at: place,
+      suggestion: "replace the layers inside Residual and Repeat one by one")
+  }
+
+  /// An attention in a layer that is given some modalities only.
+  static func attendsToSome(of count: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "attention is over the tokens of all modalities, and this layer is given those of \(count)",
+      at: place, suggestion: "use Attention outside of replaced and of custom layers")
+  }
+
+  /// Attention that differs between towers where it has to be common.
+  static func unequalTowers(
+    _ what: String, _ a: Int, _ b: Int, _ modalities: [String], at place: Location?
+  ) -> Diagnostic {
+    Diagnostic(
+      "unequal \(what) between towers: \(b) for \(modalities.joined(separator: ", ")), \(a) for others",
+      at: place,
+      suggestion:
+        "one attention is over all tokens, so heads and head width are common; widths may differ")
+  }
+
+  /// Attention that sees other tokens in one tower than in another.
+  static func unequalMasks(_ modalities: [String], at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "attention for \(modalities.joined(separator: ", ")) is causal or bound to documents otherwise than for others",
+      at: place, suggestion: "say what a modality sees with Modality(attends:)")
+  }
+
   /// A model that does not begin with its embedding.
   static func noEmbedding(at place: Location?) -> Diagnostic {
     Diagnostic("the first layer must be Embedding", at: place, suggestion: "begin with Embedding()")

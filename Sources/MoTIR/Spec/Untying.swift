@@ -37,6 +37,10 @@ public struct Component: Hashable, Sendable {
   static let embedding = Component(parts: ["embedding"], name: "embedding")
   /// The head's matrix, which is never untied.
   static let head = Component(parts: ["head"], name: "head")
+  /// The matrices of `owner` for modalities of another width than the model's, which are always untied.
+  static func projection(of owner: String) -> Component {
+    Component(parts: ["projection"], name: owner)
+  }
   /// The norms outside attention.
   static let layerNorm = Component(parts: ["norm"], name: "norm")
 }
@@ -91,7 +95,11 @@ public struct Untying: Sendable {
   func groups(of component: Component, modalities: [Modality]) -> Groups? {
     guard component != .embedding, component != .head else { return nil }
     let part = component.parts.first ?? component.name
-    if let components, !components.contains(where: { $0.parts.contains(part) }) { return nil }
+    if let components, part != "projection",
+      !components.contains(where: { $0.parts.contains(part) })
+    {
+      return nil
+    }
     var leader = Array(modalities.indices)
     for merge in merges
     where merge.components?.contains(where: { $0.parts.contains(part) }) ?? true {

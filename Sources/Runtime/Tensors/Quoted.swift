@@ -1,6 +1,6 @@
 /// Returns `text` in quotes as a message can show it: control characters escaped, and cut where it
 /// is long, since it may come from a hostile file.
-func quoted(_ text: some StringProtocol) -> String {
+package func quoted(_ text: some StringProtocol) -> String {
   let limit = 200
   var result = "'"
   for scalar in text.unicodeScalars.prefix(limit) {

@@ -1,5 +1,3 @@
-import Foundation
-
 extension BenchReport {
   /// Throughput stage by stage, a panel a task; `nil` without stages.
   var ablationPlot: (script: [String], size: (width: Int, height: Int))? {
@@ -45,11 +43,4 @@ extension BenchReport {
     script.append("unset multiplot")
     return (script, (tasks.count == 1 ? 720 : 1000, 110 + 32 * ablation.count))
   }
-}
-
-/// Returns the distance of about four marks on an axis up to `end`: 1, 2 or 5 with zeros.
-private func step(for end: Double) -> Double {
-  let rough = end / 4
-  let unit = pow(10, log10(rough).rounded(.down))
-  return ([2, 5].first { $0 * unit >= rough } ?? 10) * unit
 }

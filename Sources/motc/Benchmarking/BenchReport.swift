@@ -62,6 +62,9 @@ struct BenchReport: Encodable {
   let forward: [String: Throughput]?
   /// The entry `gradients` of a training step, by case.
   let gradients: [String: Throughput]?
+  /// Head and loss, and the other parts of `gradients`, by case; where head and loss are a kernel.
+  let head: [String: Throughput]?
+  let layers: [String: Throughput]?
   /// The entry `update` of a training step, by case.
   let update: [String: Traffic]?
   /// By case.
@@ -101,16 +104,21 @@ struct BenchReport: Encodable {
       memoryBandwidth: peaks.memory.map { $0 / 1e9 },
       openblas: OpenBLAS.core, llvm: Compiler.llvm)
     let tokens = Double(module.tokens)
-    train = rounds.throughput(.train, \.all, tokens)
-    forward = rounds.throughput(.forward, \.all, tokens)
-    gradients = rounds.throughput(.train, \.gradients, tokens)
+    train = rounds.throughput(.train, \.all, tokens) { $0.flops(.train) }
+    forward = rounds.throughput(.forward, \.all, tokens) { $0.flops(.forward) }
+    gradients = rounds.throughput(.train, \.gradients, tokens) { $0.flops(.train) }
+    head = rounds.throughput(.train, \.head, tokens, flops: \.headFlops)
+    layers = rounds.throughput(.train, \.layers, tokens) { one in
+      one.headFlops.map { one.flops(.train) - $0 }
+    }
     update = rounds.traffic(.train, \.update, \.updateBytes)
     decode = rounds.traffic(.decode, \.all, \.decodeBytes, tokens: Double(module.batch))
     cases = rounds.cases.map { one in
       Case(name: one.name, comparedWith: one.base.map { rounds.cases[$0].name })
     }
-    let measured = [("train", train), ("gradients", gradients), ("forward", forward)]
-      .compactMap { task, results in results.map { (task, $0) } }
+    let measured = [
+      ("train", train), ("gradients", gradients), ("layers", layers), ("forward", forward),
+    ].compactMap { task, results in results.map { (task, $0) } }
     var speeds = Dictionary(uniqueKeysWithValues: measured).mapValues {
       $0.mapValues(\.tokensPerSecond)
     }
@@ -120,12 +128,15 @@ struct BenchReport: Encodable {
     ablation = isAblation ? Self.stages(rounds, speeds) : nil
   }
 
+  /// Parts of the task `train`.
+  private static let partsOfTraining = ["gradients", "layers"]
+
   /// Returns the first mode's throughput over the second's, where there are two and nothing else.
   private static func ratios(
     of cases: [Case], _ speeds: [String: [String: Double]]
   ) -> [String: Double] {
     guard cases.count == 2, cases.allSatisfy({ $0.comparedWith == nil }) else { return [:] }
-    return speeds.filter { $0.key != "gradients" }.compactMapValues { results in
+    return speeds.filter { !partsOfTraining.contains($0.key) }.compactMapValues { results in
       ratio(results, cases[0].name, cases[1].name)
     }
   }
@@ -147,7 +158,7 @@ struct BenchReport: Encodable {
     _ rounds: BenchRounds, _ speeds: [String: [String: Double]]
   ) -> [Stage] {
     let names = rounds.cases.map(\.name)
-    let tasks = speeds.filter { $0.key != "gradients" }
+    let tasks = speeds.filter { !partsOfTraining.contains($0.key) }
     return rounds.cases.enumerated().map { index, one in
       let (kernels, syncs) = one.subject.census(one.subject.tasks[0])
       return Stage(
@@ -168,11 +179,15 @@ struct BenchReport: Encodable {
 
 extension BenchRounds {
   /// Returns the throughput of a part of `task` by case, `nil` if nobody measured it.
+  ///
+  /// - Parameter flops: the part's matrix arithmetic; `nil` for a subject that has no such part.
   fileprivate func throughput(
-    _ task: BenchTask, _ part: KeyPath<BenchTimes, Double>, _ tokens: Double
+    _ task: BenchTask, _ part: KeyPath<BenchTimes, Double>, _ tokens: Double,
+    flops: (BenchSubject) -> Double?
   ) -> [String: BenchReport.Throughput]? {
     byCase(task, part) { one, seconds in
-      let rate = one.subject.flops(task) / seconds
+      guard let flops = flops(one.subject) else { return nil }
+      let rate = flops / seconds
       return BenchReport.Throughput(
         tokensPerSecond: tokens / seconds, gflops: rate / 1e9, shareOfPeak: rate / peaks.vector,
         shareOfMatrixPeak: peaks.matrix.map { rate / $0 }, secondsPerStep: seconds)
@@ -194,7 +209,7 @@ extension BenchRounds {
 
   private func byCase<Result>(
     _ task: BenchTask, _ part: KeyPath<BenchTimes, Double>,
-    _ result: (BenchCase, Double) -> Result
+    _ result: (BenchCase, Double) -> Result?
   ) -> [String: Result]? {
     var results: [String: Result] = [:]
     for (index, one) in cases.enumerated() {

@@ -51,6 +51,8 @@ extension BenchReport {
     }
     add("train", train, key: "train", isWhole: true)
     add("  gradients", gradients, key: "gradients", isWhole: false)
+    add("    layers", layers, key: "layers", isWhole: false)
+    add("    head", head, key: "head", isWhole: false)
     func add(_ label: String, _ results: [String: Traffic]?) {
       for one in cases {
         guard let result = results?[one.name] else { continue }

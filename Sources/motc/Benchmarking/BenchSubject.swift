@@ -29,6 +29,10 @@ struct BenchTimes {
   var all = 0.0
   /// The entry `gradients` of a training step.
   var gradients = 0.0
+  /// Of these, head and loss where one kernel computes them, with the waiting for it.
+  var head = 0.0
+  /// The entry `gradients` without head and loss.
+  var layers: Double { gradients - head }
   /// The entry `update` of a training step.
   var update = 0.0
 }
@@ -119,6 +123,12 @@ final class BenchSubject {
     calls(task).reduce(0) { $0 + $1.flops }
   }
 
+  /// Matrix arithmetic of head and loss in a training step; `nil` if no kernel is theirs.
+  var headFlops: Double? {
+    let calls = calls(.train).filter(\.isHead)
+    return calls.isEmpty ? nil : calls.reduce(0) { $0 + $1.flops }
+  }
+
   /// Bytes that an update reads and writes.
   var updateBytes: Double { model.plan.entry("update")?.calls.reduce(0) { $0 + $1.bytes } ?? 0 }
 
@@ -201,11 +211,13 @@ final class BenchSubject {
       let times = try run(task)
       sum.all += times.all
       sum.gradients += times.gradients
+      sum.head += times.head
       sum.update += times.update
       count += 1
     }
     return BenchTimes(
-      all: sum.all / count, gradients: sum.gradients / count, update: sum.update / count)
+      all: sum.all / count, gradients: sum.gradients / count, head: sum.head / count,
+      update: sum.update / count)
   }
 
   private func run(_ task: BenchTask) throws -> BenchTimes {
@@ -216,6 +228,7 @@ final class BenchSubject {
       return times
     }
     times.gradients = seconds { model.run("gradients") }
+    times.head = model.timeline?.seconds(where: \.isHead) ?? 0
     noteProfile()
     step += 1
     var isRefused = false
@@ -236,5 +249,18 @@ final class BenchSubject {
     let start = ContinuousClock.now
     body()
     return (ContinuousClock.now - start).seconds
+  }
+}
+
+extension KernelCall {
+  /// `true` iff it computes the head and the loss.
+  fileprivate var isHead: Bool { if case .headLoss = kernel { true } else { false } }
+}
+
+extension Timeline {
+  /// Returns the seconds that calls of one kind took, waiting included, as the mean over threads.
+  fileprivate func seconds(where isWanted: (KernelCall) -> Bool) -> Double {
+    let wanted = entry.calls.map(isWanted)
+    return spans.reduce(0) { $0 + (wanted[$1.call] ? $1.end - $1.arrival : 0) } / Double(threads)
   }
 }

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import MoTIR
 import Runtime
@@ -13,6 +14,14 @@ struct Gnuplot {
     init?(path: String) {
       let ending = path.nameOfPath.split(separator: ".", omittingEmptySubsequences: false).last
       self.init(rawValue: ending?.lowercased() ?? "")
+    }
+
+    /// Checks that a picture can have the name `path`.
+    ///
+    /// - Throws: `ValidationError` for an ending of none.
+    static func check(_ path: String) throws {
+      guard Format(path: path) == nil else { return }
+      throw ValidationError("a picture's name ends with .svg or .png, not so '\(path)'")
     }
 
     /// What draws it, and how large letters are there.
@@ -69,6 +78,18 @@ struct Gnuplot {
       return Array(picture)
     }
   }
+}
+
+/// Colours that differ for the colour-blind too: "bright" of Paul Tol, "Colour schemes", 2021.
+let plotColours = [
+  "#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#777777",
+]
+
+/// Returns the distance of about four marks on an axis up to `end`: 1, 2 or 5 with zeros.
+func step(for end: Double) -> Double {
+  let rough = end / 4
+  let unit = pow(10, log10(rough).rounded(.down))
+  return ([2, 5].first { $0 * unit >= rough } ?? 10) * unit
 }
 
 /// Returns `text` as a gnuplot string, without what could end it or mean something to gnuplot.

@@ -27,6 +27,13 @@ func grouped(_ value: Int) -> String {
   return value < 0 ? "-\(result)" : result
 }
 
+/// Returns a number of parameters as papers write it, such as `37.0M` or `1,059M`.
+func millions(_ count: Int) -> String {
+  let value = Double(count) / 1e6
+  guard value >= 1 else { return scaled(Double(count)) }
+  return value < 999.95 ? "\(fixed(value, 1))M" : "\(grouped(Int(value.rounded())))M"
+}
+
 /// Returns a number with a unit of its size, such as `48.8 M`.
 func scaled(_ value: Double, _ units: [String] = ["", " k", " M", " G", " T"], step: Double = 1000)
   -> String
@@ -37,12 +44,17 @@ func scaled(_ value: Double, _ units: [String] = ["", " k", " M", " G", " T"], s
     value /= step
     index += 1
   }
-  return index == 0 ? fixed(value, 0) : fixed(value, 1) + units[index]
+  return fixed(value, index == 0 ? 0 : 1) + units[index]
 }
 
 /// Returns a size in bytes for a person.
 func bytes(_ count: Int) -> String {
   scaled(Double(count), [" B", " KiB", " MiB", " GiB", " TiB"], step: 1024)
+}
+
+/// Returns a number of floating-point operations for a person.
+func operations(_ count: Double) -> String {
+  scaled(count, [" FLOP", " kFLOP", " MFLOP", " GFLOP", " TFLOP"])
 }
 
 /// Returns rows as text, the columns aligned: the first to the left, those in `right` to the right.
@@ -66,4 +78,9 @@ func table(_ rows: [[String]], right: Set<Int> = [], indent: String = "  ") -> S
 /// Returns a number with three digits and its power of ten, such as `1.00e-03`.
 func scientific(_ value: Double) -> String {
   String(format: "%.2e", locale: Locale(identifier: "en_US_POSIX"), value).lowercased()
+}
+
+/// Returns `names`, each where it stands first.
+func unique(_ names: [String]) -> [String] {
+  names.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
 }

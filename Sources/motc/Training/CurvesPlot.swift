@@ -13,7 +13,7 @@ struct CurvesPlot {
     var column: String { self == .steps ? "step" : rawValue }
 
     /// Its units from the smallest, with their names.
-    var units: [(size: Double, name: String)] {
+    private var units: [(size: Double, name: String)] {
       switch self {
       case .steps: [(1, "steps")]
       case .flops: [(1e9, "GFLOPs"), (1e12, "TFLOPs"), (1e15, "PFLOPs"), (1e18, "EFLOPs")]
@@ -21,6 +21,11 @@ struct CurvesPlot {
         [(1, "seconds of training"), (60, "minutes of training"), (3600, "hours of training")]
       case .tokens: [(1, "tokens"), (1e3, "thousand tokens"), (1e6, "million tokens")]
       }
+    }
+
+    /// Returns the unit of an axis that goes to `end`.
+    func unit(upTo end: Double) -> (size: Double, name: String) {
+      units.last { $0.size * 2 <= end } ?? units[0]
     }
   }
 
@@ -31,31 +36,15 @@ struct CurvesPlot {
   /// What stands on the horizontal axis.
   let axis: Axis
 
-  /// Colours that differ for the colour-blind too: "bright" of Paul Tol, "Colour schemes", 2021.
-  private static let colours = [
-    "#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#777777",
-  ]
-  /// Shapes of points, that differ without any colour.
-  private static let shapes = [7, 5, 9, 11, 13, 6, 4, 8, 10]
-
-  /// Panels in a row.
-  private var columns: Int { metrics.count == 4 ? 2 : min(3, metrics.count) }
-  private var rows: Int { (metrics.count + columns - 1) / columns }
+  private var panels: Panels { Panels(count: metrics.count) }
 
   /// How large the picture is.
-  var size: (width: Int, height: Int) { (max(640, 440 * columns), 60 + 360 * rows) }
+  var size: (width: Int, height: Int) { panels.size }
 
   /// What gnuplot is told.
   var script: [String] {
-    let end = runs.map(\.end).max() ?? 0
-    let unit = axis.units.last { $0.size * 2 <= end } ?? axis.units[0]
-    var script = [
-      // The names of runs stand below the title, in a line that it must leave them.
-      "set multiplot layout \(rows),\(columns) title \"\(caption)\\n \" font 'sans-serif,12'",
-      "set border 3 lc rgb '#888888'", "set tics nomirror textcolor rgb '#333333'",
-      "set grid lt 1 lc rgb '#e5e5e5'", "set key tmargin center horizontal",
-      "set xlabel \(plotText(unit.name))",
-    ]
+    let unit = axis.unit(upTo: runs.map(\.end).max() ?? 0)
+    var script = panels.begin(title: caption) + ["set xlabel \(plotText(unit.name))"]
     for (panel, metric) in metrics.enumerated() {
       script.append("set title \(plotText(metric))")
       var plots: [String] = []
@@ -90,11 +79,9 @@ struct CurvesPlot {
 
   /// Returns what draws the curves of the run `index`, and what says which these are.
   private func plots(_ place: String, _ pair: RunCurves.Pair, _ index: Int) -> [String] {
-    let colour = "lc rgb '\(Self.colours[index % Self.colours.count])'"
-    let shape = "pt \(Self.shapes[index % Self.shapes.count])"
-    var plots = [
-      "keyentry with linespoints lw 1.5 \(shape) \(colour) title \(plotText(name(of: runs[index])))"
-    ]
+    let (colour, shape) = (Panels.colour(index), Panels.shape(index))
+    let label = plotText(runs[index].run.label(among: runs.map(\.run)))
+    var plots = ["keyentry with linespoints lw 1.5 \(shape) \(colour) title \(label)"]
     let count = pair.training.points.count
     if count > 0 {
       // A line of one point cannot be seen.
@@ -105,10 +92,5 @@ struct CurvesPlot {
       plots.append("\(place)v using 1:2 with points \(shape) ps 0.9 \(colour) notitle")
     }
     return plots
-  }
-
-  /// Returns the name of a run's folder, with the path that was typed where another's has the same name.
-  private func name(of run: RunCurves) -> String {
-    runs.count { $0.name == run.name } == 1 ? run.name : run.path
   }
 }

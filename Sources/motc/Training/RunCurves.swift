@@ -1,4 +1,3 @@
-import Foundation
 import MoTIR
 import Runtime
 
@@ -13,18 +12,12 @@ struct RunCurves {
   }
 
   /// The folder.
-  let path: String
+  let run: RunName
   /// The names of the metrics that have numbers, in the file's order.
   private(set) var names: [String] = []
   private(set) var curves: [String: Pair] = [:]
   /// The largest number on the horizontal axis.
   private(set) var end = 0.0
-
-  /// The folder from the root, which is one whatever a person typed.
-  var fullPath: String { URL(fileURLWithPath: path).standardizedFileURL.path }
-
-  /// The name of the folder.
-  var name: String { fullPath.nameOfPath }
 
   private static let prefix = "validation."
   /// Metrics, at most.
@@ -35,8 +28,8 @@ struct RunCurves {
   /// - Parameter column: the name of what stands on the horizontal axis.
   /// - Throws: `Diagnostic` if there are none, or they are damaged.
   init(path: String, against column: String) throws(Diagnostic) {
-    self.path = path
-    let endsEarly = try MetricsReader(run: path).forEachLine { line, numbers throws(Diagnostic) in
+    run = RunName(path: path)
+    try run.forEachStep { line, numbers throws(Diagnostic) in
       guard let x = numbers.first(where: { $0.name == column })?.value else {
         throw Diagnostic("\(path): line \(line) of the metrics has no number '\(column)'")
       }
@@ -45,12 +38,6 @@ struct RunCurves {
       guard names.count <= Self.most else {
         throw Diagnostic("\(path): the metrics have more than \(Self.most) different numbers")
       }
-    }
-    if endsEarly {
-      report([
-        Diagnostic(
-          "\(path): the last line of the metrics ends early and is left out", severity: .warning)
-      ])
     }
     guard !names.isEmpty else { throw Diagnostic("\(path): the run has made no step yet") }
   }

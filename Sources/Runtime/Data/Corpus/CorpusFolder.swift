@@ -5,8 +5,6 @@ package import MoTIR
 package struct CorpusItem: Hashable, Sendable {
   /// What the text goes with.
   package enum Content: Hashable, Sendable {
-    /// Nothing.
-    case none
     /// The picture in the PNG file of this path.
     case picture(String)
     /// Speech as units.
@@ -15,10 +13,30 @@ package struct CorpusItem: Hashable, Sendable {
     case recording(String)
   }
 
+  /// The name of the file that the caption is of, without its folder and ending; empty for a text by itself.
+  package let name: String
   /// The text, or the caption with its newline.
   package let text: String
-  /// What the text goes with.
-  package let content: Content
+  /// What the text goes with: nothing, a picture, speech, or several.
+  package fileprivate(set) var contents: [Content]
+
+  /// Returns `items`, with the contents of all that have one name and one text joined where the first of them stands.
+  ///
+  /// Texts by themselves stay apart.
+  package static func joined(_ items: [CorpusItem]) -> [CorpusItem] {
+    var places: [[String]: Int] = [:]
+    var result: [CorpusItem] = []
+    for item in items {
+      let key = [item.name, item.text]
+      if let place = places[key], !item.contents.isEmpty {
+        result[place].contents += item.contents
+      } else {
+        places[key] = result.count
+        result.append(item)
+      }
+    }
+    return result
+  }
 }
 
 /// The files of a corpus.
@@ -51,7 +69,7 @@ package struct CorpusFolder {
     }
     if wantsSpeech { items += try speech(captions) }
     guard items.isEmpty else { return items }
-    return captions.map { CorpusItem(text: $0.caption + "\n", content: .none) }
+    return captions.map { item($0, []) }
   }
 
   /// Returns the picture in the PNG file at `path`.
@@ -143,10 +161,18 @@ package struct CorpusFolder {
     _ captions: [(file: String, caption: String)], _ content: (String) -> CorpusItem.Content
   ) throws(Diagnostic) -> [CorpusItem] {
     var items: [CorpusItem] = []
-    for (file, caption) in captions {
-      items.append(CorpusItem(text: caption + "\n", content: content(try path(of: file))))
-    }
+    for caption in captions { items.append(item(caption, [content(try path(of: caption.file))])) }
     return items
+  }
+
+  /// Returns the item of a caption.
+  private func item(
+    _ caption: (file: String, caption: String), _ contents: [CorpusItem.Content]
+  ) -> CorpusItem {
+    let name = caption.file.nameOfPath
+    let end = name.lastIndex(of: ".") ?? name.endIndex
+    return CorpusItem(
+      name: String(name[..<end]), text: caption.caption + "\n", contents: contents)
   }
 
   /// `true` iff the file called `name` is a recording.
@@ -157,7 +183,7 @@ package struct CorpusFolder {
     _ captions: [(file: String, caption: String)]
   ) throws(Diagnostic) -> [CorpusItem] {
     let recordings = try items(captions.filter { isRecording($0.file) }) { .recording($0) }
-    let units = try units(captions.map(\.caption))
+    let units = try units(captions)
     guard recordings.isEmpty || units.isEmpty else {
       throw Diagnostic(
         "\(path) has recordings and speech-units.txt, whose units are not those of a codebook",
@@ -167,7 +193,9 @@ package struct CorpusFolder {
   }
 
   /// Returns the speech of `captions` in `speech-units.txt`, if it is there.
-  private func units(_ captions: [String]) throws(Diagnostic) -> [CorpusItem] {
+  private func units(
+    _ captions: [(file: String, caption: String)]
+  ) throws(Diagnostic) -> [CorpusItem] {
     let file = "\(path)/speech-units.txt"
     guard FileManager.default.fileExists(atPath: file) else { return [] }
     let lines = try lines(file)
@@ -182,7 +210,7 @@ package struct CorpusFolder {
         throw Diagnostic(
           "a speech unit is no integer", at: Location(file: file, line: number, column: 1))
       }
-      items.append(CorpusItem(text: caption + "\n", content: .speech(units)))
+      items.append(item(caption, [.speech(units)]))
     }
     return items
   }
@@ -197,7 +225,7 @@ package struct CorpusFolder {
     var items: [CorpusItem] = []
     for name in names.sorted() where name.hasSuffix(".txt") {
       let text = try text("\(path)/\(name)")
-      if !text.isEmpty { items.append(CorpusItem(text: text, content: .none)) }
+      if !text.isEmpty { items.append(CorpusItem(name: "", text: text, contents: [])) }
     }
     guard !items.isEmpty else {
       throw Diagnostic(

@@ -36,8 +36,8 @@ package struct Tokenizer: Sendable {
     modalities.first { $0.name == kind.rawValue }
   }
 
-  /// Returns the tokens of documents: the item's text and its content, in this order or the other. Text alone has one
-  /// order.
+  /// Returns the tokens of documents: the item's text and then its contents, or its last content, the text, and then
+  /// the other contents. Text alone has one order.
   ///
   /// - Parameter textFirst: `true` for each document that begins with the text.
   /// - Throws: `Diagnostic` if a picture or recording cannot be read, or a modality lacks ids.
@@ -45,15 +45,19 @@ package struct Tokenizer: Sendable {
     of item: CorpusItem, textFirst: [Bool]
   ) throws(Diagnostic) -> [[Int]] {
     let text = try tokens(text: item.text)
-    let content =
-      switch item.content {
-      case .none: nil as [Int]?
-      case .picture(let path): try tokens(picture: CorpusFolder.picture(at: path))
-      case .speech(let units): try tokens(speech: units)
-      case .recording(let path): try tokens(waveform: CorpusFolder.recording(at: path))
-      }
-    guard let content else { return [text] }
-    return textFirst.map { $0 ? text + content : content + text }
+    var others = try item.contents.map { content throws(Diagnostic) in try tokens(of: content) }
+    guard let last = others.popLast() else { return [text] }
+    let rest = Array(others.joined())
+    return textFirst.map { $0 ? text + rest + last : last + text + rest }
+  }
+
+  /// Returns the tokens of `content`, between its modality's markers.
+  private func tokens(of content: CorpusItem.Content) throws(Diagnostic) -> [Int] {
+    switch content {
+    case .picture(let path): try tokens(picture: CorpusFolder.picture(at: path))
+    case .speech(let units): try tokens(speech: units)
+    case .recording(let path): try tokens(waveform: CorpusFolder.recording(at: path))
+    }
   }
 
   /// Returns the tokens of `text`, one a byte.
@@ -81,14 +85,21 @@ package struct Tokenizer: Sendable {
     return marked(pictures.codes(of: picture).map { image.vocabulary.lowerBound + $0 }, image)
   }
 
-  /// Returns the numbers of the continuous tokens of `item`, by the name of their modality; none if it has none.
+  /// Returns the numbers of the continuous tokens of the document of `item` that begins with the text or not, by the name
+  /// of their modality; none if it has none.
   ///
   /// - Throws: `Diagnostic` if a picture cannot be read.
-  package func latents(of item: CorpusItem) throws(Diagnostic) -> [String: [Float]] {
-    guard case .picture(let path) = item.content, modalities.contains(where: \.isPictures) else {
-      return [:]
+  package func latents(
+    of item: CorpusItem, textFirst: Bool
+  ) throws(Diagnostic) -> [String: [Float]] {
+    guard modalities.contains(where: \.isPictures) else { return [:] }
+    let last = item.contents.suffix(1)
+    var latents: [String: [Float]] = [:]
+    for content in textFirst ? item.contents : last + item.contents.dropLast() {
+      guard case .picture(let path) = content else { continue }
+      latents.merge(self.latents(of: try CorpusFolder.picture(at: path))) { $0 + $1 }
     }
-    return latents(of: try CorpusFolder.picture(at: path))
+    return latents
   }
 
   /// Returns the numbers of the continuous tokens of `picture`, by the name of their modality; none if its tokens are

@@ -1,0 +1,234 @@
+"""`python3 -m Benchmarks.experiment`: Mixture-of-Transformers against dense, by steps to equal losses.
+
+Draws a corpus of three modalities, trains every system of experiment_systems.py on it, and matches
+them with `motc match`. It can be stopped at any time: the same command goes on. It takes Python's
+standard library, motc and espeak-ng; pictures take gnuplot.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from . import pages
+from .experiment_report import Results, Run, markdown
+from .experiment_systems import LOSSES, QUICK, SPEC, SYSTEMS, Settings, System, run_name
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BEGIN = "<!-- written by make experiment: begin -->"
+END = "<!-- written by make experiment: end -->"
+PAGE = ROOT / "docs/experiment.md"
+CURVES = "experiment-curves.svg"
+MATCHES = "experiment-match.svg"
+
+
+class CannotRun(Exception):
+    """What is missing, or did not do its work."""
+
+
+class Experiment:
+    """All runs, in a folder that says how far they are."""
+
+    def __init__(self, folder: pathlib.Path, settings: Settings, threads: int):
+        self.motc = ROOT / ".build/release/motc"
+        if not self.motc.exists():
+            raise CannotRun(f"there is no {self.motc}: run `swift build -c release`")
+        self.folder, self.settings, self.threads = folder, settings, threads
+        folder.mkdir(parents=True, exist_ok=True)
+        # It stays open: the system gives the lock back when the process ends.
+        self.lock = open(folder / ".lock", "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotRun(f"another process works in {folder}") from None
+        self._keep("settings.json", json.dumps(asdict(settings), indent=2) + "\n")
+
+    def run_all(self) -> Results:
+        """Makes the corpus and all runs, or what is missing of them, and matches the runs."""
+        self._make("corpus", self._draw)
+        self._make("shards", self._tokenize)
+        runs = self.settings.runs
+        for number, (system, seed) in enumerate(runs):
+            say(f"run {number + 1} of {len(runs)}: {system.name}, seed {seed}")
+            start = time.monotonic()
+            self._train(system, seed)
+            left = (len(runs) - number - 1) * (time.monotonic() - start) / 60
+            say(f"{left:.0f} minutes left, if the other runs take as long")
+        parameters = {system.name: self._parameters(system) for system in SYSTEMS}
+        found = [Run(system, seed, self._metrics(system, seed)) for system, seed in runs]
+        return Results(self.settings, self.threads, parameters, found, self._matches())
+
+    def draw(self, folder: pathlib.Path) -> None:
+        """Draws the curves and matches of the first seed into a folder."""
+        runs = [self._run(system, 0) for system in SYSTEMS if system.seeds > 1]
+        metrics = ["--metric", ",".join(LOSSES[1:])]
+        self._motc("plot", *runs, *metrics, "-o", folder / CURVES)
+        runs = [self._run(system, 0) for system in SYSTEMS]
+        self._motc("match", *runs, "-o", folder / MATCHES)
+
+    # Steps of the work, each of which is there as a whole or not at all.
+
+    def _keep(self, name: str, text: str) -> None:
+        """Writes a file of the folder that stays as it was at the first call."""
+        path = self.folder / name
+        if not path.exists():
+            unfinished = self.folder / f".{name.replace('/', '-')}"
+            unfinished.write_text(text)
+            path.parent.mkdir(exist_ok=True)
+            unfinished.rename(path)
+        elif path.read_text() != text:
+            raise CannotRun(
+                f"{path} is not what it would be now: remove {self.folder}, or name another by --into"
+            )
+
+    def _make(self, name: str, make: Callable[[pathlib.Path], None]) -> None:
+        """Makes a folder, unless it is there."""
+        if (self.folder / name).exists():
+            return
+        unfinished = self.folder / f".{name}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        make(unfinished)
+        unfinished.rename(self.folder / name)
+
+    def _draw(self, folder: pathlib.Path) -> None:
+        settings = self.settings
+        say(f"{settings.pictures:,} pictures, and {settings.spoken:,} of their captions spoken")
+        counts = ["--count", settings.pictures, "--spoken", settings.spoken]
+        draw = [sys.executable, ROOT / "examples/shapes/draw.py", folder, *counts]
+        self._call(draw, stdout=sys.stderr)
+
+    def _tokenize(self, folder: pathlib.Path) -> None:
+        files = ["--data", self.folder / "corpus", "-o", folder]
+        share = ["--validation", self.settings.held_back]
+        self._motc("tokenize", ROOT / SPEC, *files, *share, "--together")
+
+    def _train(self, system: System, seed: int) -> None:
+        files = ["--data", self.folder / "shards", "--out", self._run(system, seed)]
+        options = [*self.settings.options(seed), "--threads", self.threads]
+        self._motc("train", self._spec(system), *files, *options, "--resume", "auto")
+
+    # What the steps leave.
+
+    def _spec(self, system: System) -> pathlib.Path:
+        name = f"specs/{system.name}.swift-spec"
+        self._keep(name, system.spec((ROOT / SPEC).read_text()))
+        return self.folder / name
+
+    def _run(self, system: System, seed: int) -> pathlib.Path:
+        return self.folder / "runs" / run_name(system, seed)
+
+    def _metrics(self, system: System, seed: int) -> list[dict[str, float]]:
+        text = (self._run(system, seed) / "metrics.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+    def _parameters(self, system: System) -> int:
+        answer = self._motc("inspect", self._spec(system), "--json", stdout=subprocess.PIPE)
+        return json.loads(answer)["parameterCount"]
+
+    def _matches(self) -> dict[str, dict]:
+        """Returns what `motc match` finds of each run but the dense ones, by its name."""
+        matches = {}
+        for seed in range(self.settings.most_seeds):
+            systems = [system for system, other in self.settings.runs if other == seed]
+            runs = [self._run(system, seed) for system in systems]
+            answer = self._motc("match", *runs, "--json", stdout=subprocess.PIPE)
+            for run in json.loads(answer)["runs"]:
+                losses = {loss["loss"]: loss for loss in run["losses"]}
+                matches[pathlib.Path(run["run"]).name] = losses
+        return matches
+
+    # Programs.
+
+    def _motc(self, *arguments: object, **streams) -> str | None:
+        return self._call([self.motc, *arguments], **{"stdout": sys.stderr} | streams)
+
+    def _call(self, command: list[object], **streams) -> str | None:
+        """Runs a program that does not outlive this one; returns its output where that is asked for."""
+        words = [str(word) for word in command]
+        with subprocess.Popen(words, text=True, preexec_fn=end_with_parent, **streams) as process:
+            try:
+                output, _ = process.communicate()
+            except KeyboardInterrupt:
+                # It was told too, and may have something to save.
+                process.wait()
+                raise
+        if process.returncode != 0:
+            raise CannotRun(f"this ended with code {process.returncode}: {' '.join(words)}")
+        return output
+
+
+def end_with_parent() -> None:
+    """Lets the calling process end with the one that started it, however that ends."""
+    set_death_signal = 1
+    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+
+
+def say(message: str) -> None:
+    """Prints progress."""
+    print(f"experiment: {message}", file=sys.stderr, flush=True)
+
+
+def parse() -> argparse.Namespace:
+    """Returns the options."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m Benchmarks.experiment",
+        description="Trains Mixture-of-Transformers and dense models, and matches their steps.",
+    )
+    parser.add_argument("--threads", type=int, help="by default all cores of this process")
+    parser.add_argument("--quick", action="store_true", help="a few steps, which prove nothing")
+    parser.add_argument("--into", type=pathlib.Path, help="the folder of runs (runs/experiment)")
+    parser.add_argument("--docs", action="store_true", help=f"write {PAGE.name}; takes gnuplot")
+    return parser.parse_args()
+
+
+def perform(options: argparse.Namespace) -> None:
+    """Runs what the options say."""
+    settings = QUICK if options.quick else Settings()
+    folder = options.into or ROOT / "runs" / ("experiment-quick" if options.quick else "experiment")
+    if options.quick and not options.into:
+        shutil.rmtree(folder, ignore_errors=True)
+    threads = options.threads or len(os.sched_getaffinity(0))
+    has_gnuplot = shutil.which("gnuplot") is not None
+    if options.docs and not options.quick and not has_gnuplot:
+        raise CannotRun("pictures of the docs are drawn by gnuplot: install gnuplot-nox")
+    experiment = Experiment(folder.resolve(), settings, threads)
+    text = markdown(experiment.run_all())
+    (folder / "report.md").write_text(text)
+    print(text)
+    print(f"results: {folder}")
+    if has_gnuplot:
+        experiment.draw(folder)
+    if options.docs and not options.quick:
+        for name in (CURVES, MATCHES):
+            shutil.copy(folder / name, PAGE.parent / name)
+        pages.replace(PAGE, BEGIN, END, text)
+
+
+def main() -> None:
+    """Runs what the options say, and says what is missing."""
+    options = parse()
+    if shutil.which("espeak-ng") is None:
+        # Only the short form may do without.
+        say("skipped, because this machine has no espeak-ng, which speaks: apt-get install espeak-ng")
+        sys.exit(0 if options.quick else 2)
+    try:
+        perform(options)
+    except CannotRun as error:
+        say(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
