@@ -11,7 +11,8 @@ struct Generate: ParsableCommand {
     discussion: """
       A document begins with --picture or --speech, then --prompt; --begin opens a span of another modality behind \
       them. Text goes to stdout as it comes; pictures are PNG files, and speech is WAV files. What comes next is drawn from the tokens that may \
-      come next: inside of a span the codes of its modality, outside of one text, or a span's beginning.
+      come next: inside of a span the codes of its modality, outside of one text, or a span's beginning. A picture of \
+      continuous tokens is made of noise, in --steps steps.
 
       Examples:
         motc generate model.swift-spec --weights run/latest/weights.safetensors --prompt "a red circle on white" \
@@ -23,6 +24,7 @@ struct Generate: ParsableCommand {
   @OptionGroup var compile: CompileArguments
   @OptionGroup var execution: ExecutionArguments
   @OptionGroup var sampling: SamplingArguments
+  @OptionGroup(title: "Continuous tokens") var denoising: DenoisingArguments
 
   @Option(help: ArgumentHelp("The parameters.", valueName: "file"), completion: .file())
   var weights: String
@@ -87,24 +89,27 @@ struct Generate: ParsableCommand {
     if options.disabled.contains(Switch.generatedMatmul.name) { useOwnOpenBLASKernels() }
     if let path = output ?? begin.map({ _ in "generated" }) { try requireWritable(path) }
     let clock = StageClock()
-    let module = try model.load(clock, batch: 1, sequence: 64, context: .ofModel)
-    guard module.batch == 1 else {
+    let sequences = denoising.settings.guidance == 1 ? 1 : 2
+    let module = try model.load(clock, batch: sequences, sequence: 64, context: .ofModel)
+    guard module.batch == sequences else {
       throw Diagnostic(
-        "motc generate makes one document, not a batch of \(module.batch)",
+        "motc generate makes one document"
+          + (sequences == 2 ? ", in two sequences for --guidance" : "")
+          + ", not a batch of \(module.batch)",
         suggestion: model.batch == nil
-          ? "write the text with motc compile --batch 1" : "leave --batch out")
+          ? "write the text with motc compile --batch \(sequences)" : "leave --batch out")
     }
     try module.requireGeneration()
     let codebooks = Codebooks(data, weights: weights)
     let tokenizer = try codebooks.tokenizer(of: module)
-    let document = try Prompt(self, module, tokenizer).tokens
+    let document = try Prompt(self, module, tokenizer)
     let tensors = try loadWeights(weights, of: module, clock)
     let build = Build(module, options, clock: clock)
     let compiled = try build.model(
-      Decoder.functions, trains: false, pool: execution.makePool())
+      Decoder.functions(of: module), trains: false, pool: execution.makePool())
     try compiled.load(tensors)
     let generator = Generator(
-      module, Decoder(compiled, module), tokenizer, sampling.settings)
+      module, Decoder(compiled, module), tokenizer, sampling.settings, denoising.settings)
     var writer = DocumentWriter(module, tokenizer, output: output, stop: stopText)
     try clock.measure("generate") { try writer.write(from: generator, document, limit: tokens) }
     if time { clock.report() }
@@ -146,5 +151,36 @@ struct SamplingArguments: ParsableArguments {
   /// The settings of a sampler.
   var settings: SamplingSettings {
     SamplingSettings(temperature: temperature, topK: topK, topP: topP, seed: seed)
+  }
+}
+
+/// How continuous tokens are made of noise.
+struct DenoisingArguments: ParsableArguments {
+  @Option(help: "Steps from noise to a picture.")
+  var steps = 50
+
+  @Option(
+    help:
+      "How far the text before a picture is followed: 1 as the model has it, above more, 0 not at all."
+  )
+  var guidance = 1.0
+
+  @Option(
+    help: "The share of new noise in each step: 0 for none (DDIM, Euler), 1 for that of DDPM.")
+  var eta = 0.0
+
+  func validate() throws {
+    guard 1...100_000 ~= steps else {
+      throw ValidationError("--steps is 1 to 100000, not \(steps)")
+    }
+    guard guidance >= 0, guidance.isFinite else {
+      throw ValidationError("--guidance is 0 or above, not \(guidance)")
+    }
+    guard (0...1).contains(eta) else { throw ValidationError("--eta is 0 to 1, not \(eta)") }
+  }
+
+  /// The settings of a denoiser.
+  var settings: DenoisingSettings {
+    DenoisingSettings(steps: steps, guidance: guidance, eta: eta)
   }
 }

@@ -11,7 +11,8 @@ struct Tokenize: ParsableCommand {
       names, or text files *.txt alone; speech-units.txt may have the units of each caption's speech in place of WAV \
       files. Modalities called text, image and speech take what is theirs. Text is bytes. A picture is a square of \
       patches, speech a row of units, 25 a second and repeats removed, each the number of the nearest one of a \
-      codebook; codebooks are learned from the files and kept with the shards.
+      codebook; codebooks are learned from the files and kept with the shards. Where image is a modality of \
+      latents, its tokens are the patches themselves, in levels from -1 to 1.
 
       Examples:
         motc tokenize examples/chameleon.swift-spec --data examples/data -o shards
@@ -119,18 +120,21 @@ struct Tokenize: ParsableCommand {
     let tokenizer = try clock.measure("codebook") {
       Tokenizer(
         module: module, pictures: try pictureCodebook(for: items, plain),
-        speech: try speechCodebook(for: items, plain))
+        speech: try speechCodebook(for: items, plain), grid: try grid(plain))
     }
     try clock.measure("tokenize") {
       for item in items {
         let random = CounterRandom(seed: seed, name: item.text)
         let split: ShardManifest.Split = random.uniform(0) <= validation ? .validation : .train
-        for document in try tokenizer.documents(of: item, textFirst: order.textFirst) {
-          try CannotRun.unless { try writer.append(document, to: split) }
+        let documents = try tokenizer.documents(of: item, textFirst: order.textFirst)
+        for (document, textFirst) in zip(documents, order.textFirst) {
+          let latents = try tokenizer.latents(of: item, textFirst: textFirst)
+          try CannotRun.unless { try writer.append(document, latents: latents, to: split) }
         }
       }
     }
-    let manifest = try writer.finish(pictures: tokenizer.pictures, speech: tokenizer.speech)
+    let manifest = try writer.finish(
+      pictures: tokenizer.pictures, speech: tokenizer.speech, grid: tokenizer.grid)
     report(manifest, items.count)
   }
 
@@ -144,6 +148,17 @@ struct Tokenize: ParsableCommand {
         + "\(text(manifest.validation)) held back")
   }
 
+  /// Returns how pictures are cut if they are continuous tokens; `nil` if they are not.
+  private func grid(_ tokenizer: Tokenizer) throws -> PatchGrid? {
+    guard let image = tokenizer.modality(.image), image.isPictures else { return nil }
+    guard codebook == nil, pictures == nil else {
+      throw Diagnostic(
+        "the tokens of modality '\(image.name)' are patches themselves, and need no codebook",
+        suggestion: "leave --codebook and --pictures out")
+    }
+    return PatchGrid(side: side ?? 8, patch: patch ?? 4)
+  }
+
   /// Returns the codebook that is given, or that the pictures among `items` are coded by; `nil` if there are none.
   private func pictureCodebook(
     for items: [CorpusItem], _ tokenizer: Tokenizer
@@ -152,7 +167,9 @@ struct Tokenize: ParsableCommand {
       if case .picture(let path) = content { path } else { nil }
     }
     if let codebook { return try PictureCodebook(path: codebook) }
-    guard let image = tokenizer.modality(.image), !paths.isEmpty else { return nil }
+    guard let image = tokenizer.modality(.image), !image.isPictures, !paths.isEmpty else {
+      return nil
+    }
     let (side, patch) = (side ?? 8, patch ?? 4)
     guard pictures != .palette else { return .palette(side: side * patch) }
     let sample = try VectorSample(of: paths, width: 3 * patch * patch, seed: seed) { path in

@@ -6,29 +6,48 @@ import Testing
 
 /// Gradients that are added up over several batches are those of one large batch.
 @Suite struct AccumulationTests {
+  /// One modality has few targets, and they are in few of the parts.
+  private static let discrete = AgreementModel.preNorm(
+    "accumulated", count: 3, batch: 4, sequence: 9, mixture: .single(1))
+
   @Test(arguments: [1, 2, 4], [Compilation.fused, .unfused])
   func partsAddUpToTheWhole(_ parts: Int, _ compilation: Compilation) throws {
-    // One modality has few targets, and they are in few of the parts.
-    let model = AgreementModel.preNorm(
-      "accumulated", count: 3, batch: 4, sequence: 9, mixture: .single(1))
+    try addUp(Self.discrete, parts, compilation)
+  }
+
+  @Test(arguments: [Compilation.fused, .unfused])
+  func continuousPartsAddUpToTheWhole(_ compilation: Compilation) throws {
+    try addUp(AgreementModel.named("continuous_single"), 2, compilation)
+  }
+
+  private func addUp(
+    _ model: AgreementModel, _ parts: Int, _ compilation: Compilation
+  ) throws {
     let whole = try model.agreement()
-    let small = try model.model.module(batch: 4 / parts, sequence: 9)
+    let small = try model.model.module(batch: model.batch / parts, sequence: model.sequence)
     let gradients = try AccumulatedGradients(of: small)
     let compiled = try compilation.model([gradients.function], of: small)
     compiled.load(whole.values.parameters)
-    let targets = whole.values.rows["targets"] ?? []
     var losses: [String: Float] = [:]
     for part in 0..<parts {
       var rows = whole.values.rows.mapValues { rows in
         Array(rows[(part * small.tokens)..<((part + 1) * small.tokens)])
       }
-      let plan = RoutingPlan(modality: rows["modality"] ?? [], segments: 3)
-      for (name, ranges) in gradients.counts {
-        rows[name] = [Int32(targets.count { id in ranges.contains { $0.contains(Int(id)) } })]
+      let plan = RoutingPlan(
+        modality: rows["modality"] ?? [], segments: whole.module.modalities.count)
+      for (name, counted) in gradients.counts {
+        let numbers = whole.values.rows[counted.input] ?? []
+        rows[name] = [
+          Int32(numbers.count { id in counted.ranges.contains { $0.contains(Int(id)) } })
+        ]
       }
-      compiled.setInputs(rows, plan: plan)
+      let continuous = whole.values.continuous.mapValues { values in
+        let size = values.count / parts
+        return Array(values[(part * size)..<((part + 1) * size)])
+      }
+      compiled.setInputs(rows, continuous: continuous, plan: plan)
       compiled.run("gradients")
-      for (name, values) in compiled.outputs(of: "gradients") where values.count == 1 {
+      for (name, values) in compiled.outputs(of: "gradients") where name.hasPrefix("loss") {
         losses[name, default: 0] += values[0]
       }
       compiled.accumulateGradients(isFirst: part == 0)
@@ -45,7 +64,7 @@ import Testing
       let expected = try #require(whole.expected[name]?.first)
       #expect(abs(Double(value) - expected) <= 1e-5 * max(1, expected), "\(name)")
     }
-    #expect(losses.count == 4)
+    #expect(losses.count == 1 + whole.module.objectives.count)
   }
 
   @Test func aModuleWithoutALossHasNothingToAddUp() throws {

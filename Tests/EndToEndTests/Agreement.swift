@@ -23,6 +23,11 @@ struct AgreementValues: Sendable {
     }
   }
 
+  /// The inputs of other numbers by name.
+  var continuous: [String: [Float]] {
+    inputs.filter { $0.value.type.element == .f32 }.mapValues { $0.numbers.map { Float($0) } }
+  }
+
   /// The plan of the modalities.
   var plan: RoutingPlan { RoutingPlan(modality: rows["modality"] ?? [], segments: segments) }
 }

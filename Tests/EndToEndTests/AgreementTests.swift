@@ -66,7 +66,7 @@ import Testing
   /// Every matmul rounds its operands, so two layers are off by a few hundredths, fused or not.
   @Test(arguments: [
     "tiny", "even", "odd_large", "odd_larger", "merged", "mqa_half", "spans_documents",
-    "wide_head", "geglu", "tied_head", "padded", "both_norms", "mixed_norms",
+    "wide_head", "geglu", "tied_head", "padded", "both_norms", "mixed_norms", "continuous",
     "three_widths", "replaced_tied", "hidden_documents", "chunks_alone", "blocks_of_one",
   ])
   func roundedOperands(_ name: String) throws {

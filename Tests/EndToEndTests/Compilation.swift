@@ -139,7 +139,7 @@ extension CompiledModel {
   /// Sets parameters, packed forms and inputs.
   func load(_ values: AgreementValues) {
     load(values.parameters)
-    setInputs(values.rows, plan: values.plan)
+    setInputs(values.rows, continuous: values.continuous, plan: values.plan)
   }
 
   /// Sets parameters and packed forms.

@@ -41,6 +41,11 @@ import Testing
     }
   }
 
+  @Test(arguments: ["continuous", "continuous_single"], GuardedPlan.Edge.allCases)
+  func continuousTokensAgree(_ name: String, _ edge: GuardedPlan.Edge) throws {
+    try AgreementModel.named(name).agreement().compare(.fused.guarded(at: edge))
+  }
+
   @Test(arguments: GuardedPlan.Edge.allCases)
   func unfusedAgrees(_ edge: GuardedPlan.Edge) throws {
     try Self.untied.agreement().compare(.unfused.guarded(at: edge))

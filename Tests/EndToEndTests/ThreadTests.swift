@@ -12,7 +12,9 @@ import Testing
   }
 
   @Test(
-    arguments: ["even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all"],
+    arguments: [
+      "even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all", "continuous",
+    ],
     Precision.allCases)
   func bitsAreEqual(_ name: String, _ precision: Precision) throws {
     let agreement = try AgreementModel.named(name).agreement()

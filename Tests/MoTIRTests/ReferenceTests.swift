@@ -161,6 +161,8 @@ import Testing
       case .logarithm: [0, 2 * log(2)]
       case .squareRoot: [1, 2]
       case .reciprocalSquareRoot: [1, 0.5]
+      case .sine: [0.841_470_984_807_896_5, -0.756_802_495_307_928_2]
+      case .cosine: [0.540_302_305_868_139_7, -0.653_643_620_863_611_9]
       case .sigmoid: [e / (e + 1), 0.982_013_790_037_908_5]
       case .tanh: [(e * e - 1) / (e * e + 1), 0.999_329_299_739_067]
       case .silu: [e / (e + 1), 4 * 0.982_013_790_037_908_5]

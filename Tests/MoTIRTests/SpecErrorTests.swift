@@ -136,6 +136,67 @@ struct SpecErrorTests {
     #expect(twice == ["there are two objectives called 'text'"])
   }
 
+  @Test func continuousTokens() {
+    let image = Modality("image", latents: 12)
+    let both = [Self.text, image]
+    #expect(
+      errors(both) == [
+        "the continuous modality 'image' wants one objective that says what noise it gets, and has none"
+      ])
+    #expect(
+      errors(objectives: { Denoise(on: Self.text) }) == [
+        "Denoise is for continuous tokens, and those of 'text' are ids"
+      ])
+    let next = errors(both) {
+    } objectives: {
+      NextToken(on: image)
+      Denoise(on: image, name: "a")
+    }
+    #expect(next == ["NextToken is for token ids, and the tokens of 'image' are continuous"])
+    let twice = errors(both) {
+    } objectives: {
+      Denoise(on: image, name: "a")
+      Denoise(on: image, name: "b")
+    }
+    #expect(twice.count == 1 && twice[0].hasSuffix("and has 2"))
+    #expect(
+      errors([image], objectives: { Denoise(on: image) }) == [
+        "no modality has a vocabulary: continuous tokens alone make no document"
+      ])
+    for latents in [Int.min, 0, Int.max] {
+      let odd = Modality("image", latents: latents)
+      #expect(errors([Self.text, odd], objectives: { Denoise(on: odd) }).count == 1)
+    }
+  }
+
+  @Test func layersInPlaceOfThePatchEmbedding() throws {
+    let image = Modality("image", latents: 12)
+    func module(_ kind: Int) throws -> Module {
+      let model = Model("test", modalities: [Self.text, image], width: 32) {
+        Embedding(patches: Patches(width: kind))
+        Head()
+      } objectives: {
+        Denoise(on: image)
+      }
+      return try model.module()
+    }
+    let names = try module(32).parameters.map(\.name)
+    #expect(names.contains("embedding.own.image.weight"))
+    #expect(!names.contains("embedding.patch.image.weight"))
+    let error = #expect(throws: Diagnostics.self) { try module(31) }
+    #expect(
+      error?.all.first?.message
+        == "the layer that embeds patches returns rows 31 wide, and the model's are 32")
+  }
+
+  /// A layer for `Embedding`.
+  private struct Patches: Layer {
+    let width: Int
+    func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+      try context.linear(x, to: width, name: "own")
+    }
+  }
+
   @Test func placesAreThoseOfTheLayers() throws {
     let line = #line + 4
     let model = Model("test", modalities: [Self.text], width: 32) {

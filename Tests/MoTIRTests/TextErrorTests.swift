@@ -98,6 +98,19 @@ import Testing
       "modality \"a\" 0..<5\nmodality \"b\" 3..<9",
       "the vocabularies of \"a\" (0..<5) and \"b\" (3..<9) share the tokens 3..<5", "3:1",
       help: "start the vocabulary of \"b\" at 5"),
+    Case.header("modality \"a\" latents 0", "the numbers of a token", "2:22"),
+    Case.header(
+      "modality \"a\" latents 4\nobjective \"o\" on \"a\" weight 1",
+      "objective \"o\" is next tokens, and those of modality \"a\" are continuous", "3:1"),
+    Case.header(
+      "modality \"a\" 0..<4\nobjective \"o\" on \"a\" weight 1 denoise noise schedule flow",
+      "objective \"o\" denoises modality \"a\", whose tokens are ids", "3:1"),
+    Case.header(
+      "modality \"a\" latents 4\nobjective \"o\" on \"a\" weight 1 denoise nose schedule flow",
+      "what is predicted: noise, velocity", "3:39", help: "did you mean `noise`?"),
+    Case.header(
+      "modality \"a\" latents 4\nfunc @f { %0 = input \"noise.a\" : f32[T=8, 3] return }",
+      "\"noise.a\" is f32[T=8, 3], and not f32[T=8, 4]", "3:16"),
     Case.header(
       (0..<9).map { "modality \"m\($0)\" \($0)..<\($0 + 1)" }.joined(separator: "\n"),
       "9 modalities, and at most 8 are allowed", "10:1"),

@@ -1,7 +1,7 @@
 /// Small modules in canonical text that together use every op, label, attribute and suffix.
 enum TextFixtures {
   /// All texts.
-  static let all = [routing, attention, cached, elementwise, losses]
+  static let all = [routing, attention, cached, elementwise, continuous, losses]
 
   /// Routing, linear maps, norms and channels, routed and tied.
   static let routing = """
@@ -118,8 +118,31 @@ enum TextFixtures {
         %15 = row_sum %14 : f32[T=2, 1]
         %16 = multiply %14, %15 : f32[T=2, 4]
         %17 = divide %16, %1 : f32[T=2, 4]
-        %18 = sum %17 : f32[]
-        return %18 as "loss"
+        %18 = sin %17 : f32[T=2, 4]
+        %19 = cos %18 : f32[T=2, 4]
+        %20 = sum %19 : f32[]
+        return %20 as "loss"
+      }
+    }
+
+    """
+
+  /// Tokens that are numbers, and the noise on them.
+  static let continuous = """
+    module @continuous batch 1 sequence 2 {
+      modality "text" 0..<10
+      modality "image" latents 4 begin 8 end 9 attends_within_span
+      parameter @patch.weight : f32[6, 4] by "image" component "embedding" init normal(0.02) decay
+      objective "text" on "text" weight 1.0
+      objective "image" on "image" weight 5.0 denoise velocity schedule linear
+      func @loss {
+        %0 = input "latents.image" : f32[T=2, 4]
+        %1 = input "timesteps.image" : f32[T=2, 1]
+        %2 = multiply %0, %1 : f32[T=2, 4]
+        %3 = input "plan" : plan[2, 2]
+        %4 = input "noise.image" by %3 : f32[R=2, 4]
+        %5 = linear %4, @patch.weight by %3 groups [_, 0] : f32[R=2, 6]
+        return %2 as "a", %5 as "b"
       }
     }
 

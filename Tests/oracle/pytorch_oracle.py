@@ -11,6 +11,7 @@ differ in width, rows are as wide as the widest, and 0 beyond their own width.
 
 import argparse
 import json
+import math
 import pathlib
 import subprocess
 import sys
@@ -174,16 +175,60 @@ class Model:
             y = self.norm(y, f"{name}_norm" if where == "after" else f"{name}_post_norm")
         return x + y
 
+    # Continuous tokens: N of C numbers, in spans that have a time each
+
+    def only(self, x, name, width, modality, bias=True):
+        """Returns a linear map of rows that one modality alone has."""
+        weight = self.parameter(f"{name}.{modality}.weight", (width, x.shape[1]), x.shape[1] ** -0.5)
+        y = x @ weight.T
+        return y + self.parameter(f"{name}.{modality}.bias", (width,), 0.3) if bias else y
+
+    def factors(self, schedule, time):
+        """Returns how much of a token and how much noise there is at `time`."""
+        if schedule == "flow":
+            return 1 - time, time
+        if schedule == "cosine":
+            return (math.pi / 2 * time).cos(), (math.pi / 2 * time).sin()
+        # The integral of rates that grow from 0.1 to 20.
+        power = (-(0.1 * time + (20 - 0.1) / 2 * time**2)).exp()
+        return power.sqrt(), (1 - power).sqrt()
+
+    def embedded(self, modality, tokens, noisy):
+        """Returns the rows of the tokens of a continuous modality."""
+        x, time = tokens["latents"], tokens["time"][:, None]
+        if noisy:
+            signal, noise = self.factors(self.sizes["continuous"][modality]["schedule"], time)
+            x = signal * x + noise * tokens["noise"]
+        width = self.sizes["width"]
+        angles = time * self.parameter(f"embedding.time.{modality}.frequencies", (32,), 5.0)
+        hidden = self.only(angles.sin(), "embedding.time.sine", width, modality, bias=False)
+        hidden = hidden + self.only(angles.cos(), "embedding.time.cosine", width, modality)
+        time = self.only(F.silu(hidden), "embedding.time.out", width, modality)
+        return self.only(x, "embedding.patch", width, modality) + time
+
+    def wanted(self, modality, tokens):
+        """Returns what is to be said of the tokens of a continuous modality."""
+        kind = self.sizes["continuous"][modality]
+        if kind["predict"] == "noise":
+            return tokens["noise"]
+        if kind["schedule"] == "flow":
+            return tokens["noise"] - tokens["latents"]
+        signal, noise = self.factors(kind["schedule"], tokens["time"][:, None])
+        return signal * tokens["noise"] - noise * tokens["latents"]
+
     # Outputs
 
-    def logits(self, data):
-        """Returns [T, V] for the rows of `data`."""
+    def logits(self, data, noisy):
+        """Returns [T, V] for the rows of `data`, and what is said of continuous tokens: as they are, or noisy."""
         self.modality, self.positions = data["modality"], data["positions"]
         self.segments, self.documents = data["segments"], data["documents"]
         vocabulary = max(end for _, end in self.sizes["modalities"].values())
         shape = (vocabulary, self.sizes["width"])
         table = self.parameter("embedding.weight", shape, 0.3)
-        x = self.projected(table[data["tokens"]], "embedding.projection", lambda _: shape[1], self.width)
+        x = table[data["tokens"].clamp(min=0)] * (data["tokens"] >= 0)[:, None]
+        for modality, tokens in data["continuous"].items():
+            x = x.index_add(0, tokens["rows"], self.embedded(modality, tokens, noisy))
+        x = self.projected(x, "embedding.projection", lambda _: shape[1], self.width)
         if self.sizes["scaled_embedding"]:
             own = torch.tensor([self.width([name]) == shape[1] for name in self.names])
             x = torch.where(own[self.modality][:, None], x * shape[1] ** 0.5, x)
@@ -193,7 +238,13 @@ class Model:
         x = self.norm(x, "norm")
         x = self.projected(x, "head.projection", self.width, lambda _: shape[1])
         head = table if self.sizes["tied_head"] else self.parameter("head.weight", shape, 0.2)
-        return x @ head.T
+        said = {
+            modality: self.only(
+                x[tokens["rows"]], "head.patch", tokens["latents"].shape[1], modality
+            )
+            for modality, tokens in data["continuous"].items()
+        }
+        return x @ head.T, said
 
     def projected(self, x, name, inputs, outputs):
         """Returns rows with those of another width than the model's mapped."""
@@ -204,8 +255,9 @@ class Model:
             out = out.index_copy(0, rows, F.pad(mapped, (0, x.shape[1] - mapped.shape[1])))
         return out
 
-    def losses(self, logits, targets):
-        """Returns the total and each objective's mean over its targets that are not ignored."""
+    def losses(self, logits, said, data):
+        """Returns the total and each objective's mean: over its targets that are not ignored, or its tokens."""
+        targets = data["targets"]
         each = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
         named, total = {}, 0.0
         for objective in self.sizes["objectives"]:
@@ -213,6 +265,10 @@ class Model:
             for first, end in (self.sizes["modalities"][name] for name in objective["on"]):
                 chosen |= (targets >= first) & (targets < end)
             mean = (each * chosen).sum() / chosen.sum().clamp(min=1)
+            if objective["on"][0] in said:
+                (modality,) = objective["on"]
+                wanted = self.wanted(modality, data["continuous"][modality])
+                mean = (said[modality] - wanted).square().sum() / max(1, wanted.numel())
             named[f"loss.{objective['name']}"] = mean
             total = total + objective["weight"] * mean
         return {"loss": total, **named}
@@ -239,7 +295,10 @@ def rows_of_data(sizes, seed):
             left -= 1
             position = 0 if index in (0, cut) and index < end else position + 1
             first, last = sizes["modalities"][modality]
-            data["tokens"].append(first + draw(last - first))
+            # A continuous token has no id, but a number that stands for one.
+            has_id = modality not in sizes.get("continuous", {})
+            place = first + draw(last - first) if has_id else -1 - names.index(modality)
+            data["tokens"].append(place if has_id or index < end else 0)
             data["modality"].append(names.index(modality) if index < end else -1)
             data["positions"].append(position)
             data["documents"].append(int(index >= cut) if sizes["documents"] else 0)
@@ -248,11 +307,37 @@ def rows_of_data(sizes, seed):
         documents = data["documents"][-sequence:]
         for index in range(sequence):
             learned = index + 1 < end and documents[index] == documents[index + 1]
+            learned = learned and tokens[index + 1] >= 0
             drop = draw(1000) < 1000 * sizes["data"]["ignored"]
             data["targets"].append(tokens[index + 1] if learned and not drop else IGNORED)
     if sizes["attends"] or sizes["counts_per_span"]:
         derive(sizes, data)
-    return {name: torch.tensor(values) for name, values in data.items()}
+    rows = {name: torch.tensor(values) for name, values in data.items()}
+    rows["continuous"] = {
+        name: continuous_tokens(sizes, rows, name, generator) for name in sizes.get("continuous", {})
+    }
+    return rows
+
+
+def continuous_tokens(sizes, data, name, generator):
+    """Returns the tokens of a continuous modality: where they stand, what they are, noise, and times by span."""
+    index = list(sizes["modalities"]).index(name)
+    rows = (data["modality"] == index).nonzero().flatten()
+    spans, last = [], -1
+    for row in rows.tolist():
+        inside = row % sizes["sequence"] and data["modality"][row - 1] == index
+        inside = inside and data["documents"][row - 1] == data["documents"][row]
+        last += 0 if inside else 1
+        spans.append(last)
+
+    def draw(shape, make=torch.randn):
+        return make(shape, generator=generator).double()
+
+    shape = (len(rows), sizes["continuous"][name]["latents"])
+    tokens = {"rows": rows, "latents": draw(shape), "noise": draw(shape)}
+    tokens["timesteps"] = draw((last + 1,), torch.rand)
+    tokens["time"] = tokens["timesteps"][torch.tensor(spans, dtype=torch.long)]
+    return tokens
 
 
 def derive(sizes, data):
@@ -281,7 +366,11 @@ def input_tensors(sizes, data):
     names += ["positions"] if sizes["documents"] and not sizes["counts_per_span"] else []
     names += ["segments"] if sizes["spans"] else []
     shape = (sizes["batch"], sizes["sequence"])
-    return {name: data[name].to(torch.int32).view(shape) for name in names}
+    tensors = {name: data[name].to(torch.int32).view(shape) for name in names}
+    for modality, tokens in data["continuous"].items():
+        for name in ("latents", "noise", "timesteps"):
+            tensors[f"{name}.{modality}"] = tokens[name].float().contiguous()
+    return tensors
 
 
 def run_motc(motc, spec, folder, arguments):
@@ -322,8 +411,14 @@ def check(case, motc, seed):
     """Returns the number of differences between motc and PyTorch in `case`, which are printed."""
     sizes = DEFAULTS | json.loads((CASES / f"{case}.json").read_text())
     model, data = Model(sizes, seed), rows_of_data(sizes, seed)
-    logits = model.logits(data)
-    losses = model.losses(logits, data["targets"])
+    shape = (sizes["batch"], sizes["sequence"], -1)
+    logits, said = model.logits(data, noisy=False)
+    outputs = {"logits": logits.detach().view(shape)}
+    for modality, values in said.items():
+        rows = values.new_zeros(len(logits), values.shape[1])
+        rows[data["continuous"][modality]["rows"]] = values.detach()
+        outputs[f"prediction.{modality}"] = rows.view(shape)
+    losses = model.losses(*model.logits(data, noisy=True), data)
     losses["loss"].backward()
     expected = {name: value.detach() for name, value in losses.items()}
     gradients = {
@@ -332,7 +427,6 @@ def check(case, motc, seed):
     }
     # A gradient that is next to nothing beside the others is held to their size.
     floor = 1e-3 * max(float(value.norm()) for value in gradients.values())
-    shape = (sizes["batch"], sizes["sequence"], -1)
     found = 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -342,8 +436,8 @@ def check(case, motc, seed):
         save_file(input_tensors(sizes, data), folder / "input.safetensors")
         for fuse in ("all", "none"):
             arguments = ["--fuse", fuse]
-            actual = run_motc(motc, spec, folder, arguments + ["--outputs", "logits"])
-            found += report(case, fuse, {"logits": logits.detach().view(shape)}, actual, 0.0)
+            actual = run_motc(motc, spec, folder, arguments + ["--outputs", ",".join(outputs)])
+            found += report(case, fuse, outputs, actual, 0.0)
             actual = run_motc(motc, spec, folder, arguments + ["--grad"])
             found += report(case, fuse, expected | gradients, actual, floor)
     return found
@@ -369,7 +463,7 @@ def report(case, fuse, expected, actual, floor):
         except StopIteration as end:
             worst = end.value
             break
-    what = "logits" if "logits" in expected else f"losses and gradients, {len(expected)} tensors"
+    what = ", ".join(expected) if "logits" in expected else f"losses and gradients, {len(expected)} tensors"
     print(f"oracle: {case}, --fuse {fuse}, {what}: largest relative error {worst:.1e}")
     for problem in problems:
         print(f"oracle:   {problem}")

@@ -218,6 +218,8 @@ extension BlockEmitter {
     case .logarithm: code.log(x)
     case .squareRoot: ir.sqrt(x)
     case .reciprocalSquareRoot: code.reciprocalSquareRoot(x)
+    case .sine: code.sine(x)
+    case .cosine: code.cosine(x)
     case .sigmoid: code.sigmoid(x)
     case .tanh: code.tanh(x)
     case .silu: ir.fmul(x, code.sigmoid(x))

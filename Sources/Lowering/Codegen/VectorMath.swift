@@ -113,6 +113,57 @@ extension CodeGenerator {
     return ir.fmul(ir.fmul(c(0.5), x), ir.fadd(c(1), t))
   }
 
+  /// sin x
+  ///
+  /// Error below 2e-7 for |x| ≤ 8192; beyond that some number from −1 to 1. NaN for NaN and infinities.
+  func sine(_ x: IRValue) -> IRValue { turned(x, quadrants: 0) }
+
+  /// cos x = sin(x + π/2), likewise.
+  func cosine(_ x: IRValue) -> IRValue { turned(x, quadrants: 1) }
+
+  /// sin(x + quadrants · π/2): x = n π/2 + r with |r| ≤ π/4, and a polynomial for sin r or cos r, as n has it.
+  private func turned(_ x: IRValue, quadrants: Int) -> IRValue {
+    let type = x.type
+    let integer = type.lanes == 1 ? ir.i32 : ir.vector(ir.i32, type.lanes)
+    func c(_ value: Double) -> IRValue { ir.float(value, type) }
+    // Adding 1.5 · 2²³ leaves the rounded integer in the low bits, without a conversion that NaN traps.
+    let magic = c(12_582_912)
+    let shifted = ir.multiplyAdd(x, c(2 / Double.pi), magic)
+    let n = ir.fsub(shifted, magic)
+    // π/2 in three parts, of which the first two have few digits: their products with n are exact.
+    var r = ir.multiplyAdd(n, c(-1.570_312_5), x)
+    r = ir.multiplyAdd(n, c(-4.837_512_969_970_703e-4), r)
+    r = ir.multiplyAdd(n, c(-7.549_789_954_891_882e-8), r)
+    // Of a large x nothing is left that means anything, but it stays within bounds.
+    r = ir.select(ir.fcompare(.greater, r, c(0.8)), c(0.8), r)
+    r = ir.select(ir.fcompare(.less, r, c(-0.8)), c(-0.8), r)
+    let quadrant = ir.add(ir.bitcast(shifted, integer), ir.int(quadrants, integer))
+    func hasBit(_ bit: Int) -> IRValue {
+      ir.compare(.notEqual, ir.and(quadrant, ir.int(bit, integer)), ir.int(0, integer))
+    }
+    let value = ir.select(hasBit(1), cosineOfRest(r), sineOfRest(r))
+    return ir.select(hasBit(2), ir.fneg(value), value)
+  }
+
+  /// sin r for |r| ≤ 0.8.
+  private func sineOfRest(_ r: IRValue) -> IRValue {
+    func c(_ value: Double) -> IRValue { ir.float(value, r.type) }
+    let square = ir.fmul(r, r)
+    var p = ir.multiplyAdd(square, c(-1.951_529_589_1e-4), c(8.332_160_873_6e-3))
+    p = ir.multiplyAdd(p, square, c(-1.666_666_546_11e-1))
+    return ir.multiplyAdd(ir.fmul(p, square), r, r)
+  }
+
+  /// cos r for |r| ≤ 0.8.
+  private func cosineOfRest(_ r: IRValue) -> IRValue {
+    func c(_ value: Double) -> IRValue { ir.float(value, r.type) }
+    let square = ir.fmul(r, r)
+    var p = ir.multiplyAdd(square, c(2.443_315_711_809_948e-5), c(-1.388_731_625_493_765e-3))
+    p = ir.multiplyAdd(p, square, c(4.166_664_568_298_827e-2))
+    p = ir.multiplyAdd(p, square, c(-0.5))
+    return ir.multiplyAdd(p, square, c(1))
+  }
+
   /// log x: x = 2^n m with ½ √2 ≤ m < √2, a polynomial of degree 9 for log m.
   ///
   /// Relative error below 2e-7; −∞ for 0 and denormal numbers, NaN below 0.

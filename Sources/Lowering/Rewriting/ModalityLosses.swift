@@ -4,8 +4,8 @@ extension Module {
   /// What the name of a modality's mean loss begins with.
   package static let modalityLossPrefix = "modality."
 
-  /// Returns the function `loss` with an output more for each modality: the mean loss over its targets,
-  /// `modality.NAME`.
+  /// Returns the function `loss` with an output more for each modality: the mean loss over its targets, or over its
+  /// continuous tokens, `modality.NAME`.
   ///
   /// - Throws: `Diagnostics` if there is no loss, or none of targets.
   package func lossByModality() throws -> Function {
@@ -15,6 +15,10 @@ extension Module {
     else { throw Diagnostics([Diagnostic("'\(name)' has no @loss of targets")]) }
     var graph = loss.graph
     for modality in modalities {
+      if let denoised = loss.graph.output("loss.\(denoisingObjective(of: modality)?.name ?? "")") {
+        graph.output(denoised, as: Self.modalityLossPrefix + modality.name)
+        continue
+      }
       let weights = try graph.add(
         .tokenWeights([modality.vocabulary], hasCount: false), [targets], at: node.location)
       let terms = try graph.add(
@@ -23,5 +27,11 @@ extension Module {
       graph.output(mean, as: Self.modalityLossPrefix + modality.name)
     }
     return Function(name: loss.name, graph: graph)
+  }
+
+  /// Returns the rows over which `lossByModality` has a mean for `modality`.
+  package func lossRows(of modality: ModalityDeclaration) -> CountedRows {
+    denoisingObjective(of: modality).map(countedRows)
+      ?? CountedRows("targets", in: [modality.vocabulary])
   }
 }

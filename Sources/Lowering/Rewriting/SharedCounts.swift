@@ -4,8 +4,8 @@ package import MoTIR
 package struct AccumulatedGradients {
   /// `gradients`, which takes the numbers of targets as inputs.
   package let function: Function
-  /// The inputs, and of which targets each is the number: those inside one of the ranges.
-  package let counts: [(name: String, ranges: [Range<Int>])]
+  /// The inputs, and of which rows each is the number.
+  package let counts: [(name: String, rows: CountedRows)]
 
   /// Makes the gradients of the loss of `module`.
   ///
@@ -16,16 +16,18 @@ package struct AccumulatedGradients {
         Diagnostic("'\(module.name)' has no @loss, whose gradients could be added up")
       ])
     }
-    var counts: [(name: String, ranges: [Range<Int>])] = []
+    var counts: [(name: String, rows: CountedRows)] = []
     var copy = GraphCopy(of: loss.graph)
     for id in loss.graph.nodeIDs {
       let node = loss.graph[id]
-      guard case .tokenWeights(let ranges, false) = node.op else {
+      guard case .tokenWeights(let ranges, false) = node.op,
+        case .input(let source) = loss.graph.definition(of: node.operands[0]).op
+      else {
         try copy.copy(id)
         continue
       }
       let name = "\(Module.countPrefix)\(counts.count)"
-      counts.append((name, ranges))
+      counts.append((name, CountedRows(source, in: ranges)))
       let targets = copy[node.operands[0]]
       copy[node.results[0]] = try copy.withGraph { graph in
         let count = try graph.add(.input(name), [], type: .tensor(.i32, []), at: node.location)

@@ -38,8 +38,10 @@ public struct ModalityDeclaration: Hashable, Sendable {
 
   /// The name, as it appears in parameter names.
   public let name: String
-  /// The token ids of the joint vocabulary that belong to it.
+  /// The token ids of the joint vocabulary that belong to it; none if its tokens are continuous.
   public let vocabulary: Range<Int>
+  /// The numbers of a continuous token; `nil` if its tokens are ids.
+  public let latents: Int?
   /// The token id that opens a span of it, if spans are marked.
   public let begin: Int?
   /// The token id that closes a span of it.
@@ -49,13 +51,14 @@ public struct ModalityDeclaration: Hashable, Sendable {
   /// Which positions its tokens have.
   public let counts: Counting
 
-  /// Creates a modality.
+  /// Creates a modality of the token ids `vocabulary`, or of continuous tokens of `latents` numbers each.
   public init(
-    name: String, vocabulary: Range<Int>, begin: Int? = nil, end: Int? = nil,
-    attends: Attending = .causal, counts: Counting = .each
+    name: String, vocabulary: Range<Int> = 0..<0, latents: Int? = nil, begin: Int? = nil,
+    end: Int? = nil, attends: Attending = .causal, counts: Counting = .each
   ) {
     self.name = name
     self.vocabulary = vocabulary
+    self.latents = latents
     self.begin = begin
     self.end = end
     self.attends = attends
@@ -137,7 +140,8 @@ public struct ParameterDeclaration: Hashable, Sendable {
   }
 }
 
-/// A training objective: the mean next-token loss over the targets of some modalities.
+/// A training objective: the mean next-token loss over the targets of some modalities, or the mean square of what is
+/// wrong with what the model says of noisy tokens.
 public struct ObjectiveDeclaration: Hashable, Sendable {
   /// The name, as in the output `loss.NAME`.
   public let name: String
@@ -145,12 +149,17 @@ public struct ObjectiveDeclaration: Hashable, Sendable {
   public let modalities: [String]
   /// The factor in the total loss.
   public let weight: Double
+  /// How tokens of its modality are denoised; `nil` for next tokens.
+  public let denoising: Denoising?
 
   /// Creates an objective.
-  public init(name: String, modalities: [String], weight: Double) {
+  public init(
+    name: String, modalities: [String], weight: Double, denoising: Denoising? = nil
+  ) {
     self.name = name
     self.modalities = modalities
     self.weight = weight
+    self.denoising = denoising
   }
 }
 

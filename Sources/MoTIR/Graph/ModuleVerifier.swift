@@ -1,15 +1,17 @@
 // The invariants of a module, beyond those of each graph (GraphVerifier.swift):
 // 1. batch, sequence and context are at least 1, and batch times the longer of the two is at most 2^31 − 1.
 // 2. There are at most 8 modalities, with names of their own; a vocabulary is not empty, starts at 0
-//    or above, and shares no token with another one; markers are token ids.
-// 3. Parameters have names of their own and legal types. The groups of an untied parameter hold no
-//    modality twice and nothing else; it is of no use to modalities in none. The deviation of a normal start is finite and not negative.
-// 4. Objectives have names of their own, name existing modalities, each once, and have a finite weight.
+//    or above, and shares no token with another one; a continuous token has at least one number; markers are token ids.
+// 3. Parameters have names of their own and legal types. The groups of an untied parameter hold no modality twice and
+//    nothing else; it is of no use to modalities in none. The deviation of a normal start is finite and not negative.
+// 4. Objectives have names of their own, name existing modalities, each once, and have a finite weight. Those that
+//    denoise name one modality, which is continuous, the others none that is.
 // 5. Functions have names of their own.
 // 6. A parameter node names a parameter of the header and has its type.
 // 7. An input is one of `Module.inputs`, i32[T=tokens, 1] (or by plan i32[R=tokens, 1]), or `plan`, or a cache
 //    `cache.…`, f32[batch, context, width], of the same width in all functions, or a number of targets `count.…`,
-//    i32[].
+//    i32[], or `latents.NAME`, `noise.NAME`, f32[T=tokens, latents], or `timesteps.NAME`, f32[T=tokens, 1], of a
+//    continuous modality (all three also by plan).
 // 8. All values with rows have one row a token of the batch, in `@decode` one a sequence. A plan has all tokens and
 //    a segment for each modality.
 // 9. A routed op that reads a parameter maps segments to groups as the parameter declares.
@@ -21,6 +23,33 @@ extension Module {
   package static let inputs = [
     "tokens", "modality", "targets", "positions", "documents", "segments", "slots", "visible",
   ]
+  /// The inputs of the tokens of a continuous modality; its name follows.
+  package enum ContinuousInput: String, Hashable, Sendable, CaseIterable {
+    /// What they are.
+    case latents
+    /// The noise that is put on them.
+    case noise
+    /// How much of it, from 0 to 1; one number a token.
+    case timesteps
+
+    /// Returns the name of this input of `modality`.
+    package func name(of modality: String) -> String { "\(rawValue).\(modality)" }
+  }
+
+  /// The numbers that a token has in each input of continuous tokens, by its name.
+  package var continuousInputs: [String: Int] {
+    var widths: [String: Int] = [:]
+    for modality in modalities {
+      guard let latents = modality.latents else { continue }
+      for input in ContinuousInput.allCases {
+        widths[input.name(of: modality.name)] = input == .timesteps ? 1 : latents
+      }
+    }
+    return widths
+  }
+
+  /// What the names of outputs on continuous tokens begin with; the modality's name follows.
+  package static let predictionPrefix = "prediction."
   /// What the names of caches begin with.
   package static let cachePrefix = "cache."
   /// What the names of numbers of targets begin with.
@@ -108,7 +137,11 @@ private struct ModuleVerifier {
       let place = places?.modalities[index]
       let ids = modality.vocabulary
       checkName(modality.name, "a modality", at: place)
-      if ids.isEmpty || ids.lowerBound < 0 || ids.upperBound > IRLimits.tokens {
+      if let latents = modality.latents {
+        if !(1...IRLimits.tokens).contains(latents) {
+          report("a token of modality \(quoted(modality.name)) has \(latents) numbers", at: place)
+        }
+      } else if ids.isEmpty || ids.lowerBound < 0 || ids.upperBound > IRLimits.tokens {
         report(
           "modality \(quoted(modality.name)) has the vocabulary \(rangeText(ids)), which "
             + (ids.isEmpty ? "holds no token" : "is not within 0..<\(IRLimits.tokens)"), at: place,
@@ -210,12 +243,29 @@ private struct ModuleVerifier {
       {
         report("objective \(quoted(objective.name)) wants modalities, each once", at: place)
       }
+      if let problem = kindViolation(of: objective) { report(problem, at: place) }
       for name in objective.modalities
       where !module.modalities.contains(where: { $0.name == name }) {
         report(
           "objective \(quoted(objective.name)) is on modality \(quoted(name)), which is not declared",
           at: place, help: suggestion(for: name, among: module.modalities.map(\.name)))
       }
+    }
+  }
+
+  /// Returns what is wrong with what `objective` wants of the tokens of its modalities, or `nil`.
+  private func kindViolation(of objective: ObjectiveDeclaration) -> String? {
+    let members = module.modalities.filter { objective.modalities.contains($0.name) }
+    let name = quoted(objective.name)
+    if objective.denoising == nil {
+      return members.first { $0.latents != nil }.map {
+        "objective \(name) is next tokens, and those of modality \(quoted($0.name)) are "
+          + "continuous"
+      }
+    }
+    if objective.modalities.count > 1 { return "objective \(name) denoises several modalities" }
+    return members.first { $0.latents == nil }.map {
+      "objective \(name) denoises modality \(quoted($0.name)), whose tokens are ids"
     }
   }
 
@@ -305,6 +355,10 @@ private struct ModuleVerifier {
     if name.hasPrefix(Module.countPrefix) {
       if type == .tensor(.i32, []) { return [] }
       return [Diagnostic("\(quoted(name)) is \(type), and not i32[]")]
+    }
+    if let width = module.continuousInputs[name] {
+      if case .rows(.f32, _, _, width) = type { return [] }
+      return [Diagnostic("\(quoted(name)) is \(type), and not f32[T=\(tokens), \(width)]")]
     }
     guard Module.inputs.contains(name) else {
       return [

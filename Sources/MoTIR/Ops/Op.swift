@@ -179,6 +179,8 @@ extension Op {
     case logarithm = "log"
     case squareRoot = "sqrt"
     case reciprocalSquareRoot = "rsqrt"
+    case sine = "sin"
+    case cosine = "cos"
     case sigmoid
     case tanh
     /// x · sigmoid(x)

@@ -18,6 +18,11 @@ extension ReversePass {
     // −y / (2 x)
     case .reciprocalSquareRoot:
       dx = try scale(emit(.binary(.divide), [multiply(dy, y), x]), by: -0.5)
+    // cos x
+    case .sine: dx = try multiply(dy, emit(.unary(.cosine), [x]))
+    // −sin x
+    case .cosine:
+      dx = try emit(.unary(.negate), [multiply(dy, emit(.unary(.sine), [x]))])
     // y (1 − y)
     case .sigmoid: dx = try multiply(dy, multiply(y, complement(y)))
     // 1 − y²

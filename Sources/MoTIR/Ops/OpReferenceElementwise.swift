@@ -9,6 +9,8 @@ extension Op.Unary {
     case .logarithm: Mathematics.logarithm(x)
     case .squareRoot: x.squareRoot()
     case .reciprocalSquareRoot: 1 / x.squareRoot()
+    case .sine: Mathematics.sine(x)
+    case .cosine: Mathematics.cosine(x)
     case .sigmoid: Mathematics.sigmoid(x)
     case .tanh: Mathematics.hyperbolicTangent(x)
     case .silu: x * Mathematics.sigmoid(x)

@@ -160,6 +160,8 @@ extension Op.Unary {
     case .logarithm: "ln x"
     case .squareRoot: "√x"
     case .reciprocalSquareRoot: "1 / √x"
+    case .sine: "sin x"
+    case .cosine: "cos x"
     case .sigmoid: "1 / (1 + e⁻ˣ)"
     case .tanh: "tanh x"
     case .silu: "x · sigmoid(x)"

@@ -14,6 +14,11 @@ public struct LayerContext {
   /// The factor of the initial deviation of projections that end in a residual addition.
   let residualScale: Double
 
+  /// How continuous tokens come.
+  let continuousTokens: ContinuousTokens
+  /// What the model says of continuous tokens, by the number of their modality, for looking up alone.
+  var predictions: [Int: Rows] = [:]
+
   /// The graph so far.
   var graph = Graph()
   /// The parameters so far, in order of first use.
@@ -44,7 +49,11 @@ public struct LayerContext {
   /// The repeated layer that is being built: its number once something in it has asked for a name.
   private var repeated: (isOpen: Bool, number: Int?) = (false, nil)
 
-  init(model: Model, batch: Int, sequence: Int, slots: Int? = nil) {
+  init(
+    model: Model, batch: Int, sequence: Int, slots: Int? = nil,
+    continuousTokens: ContinuousTokens = .given
+  ) {
+    self.continuousTokens = continuousTokens
     self.model = model
     self.batch = batch
     self.sequence = sequence
@@ -160,10 +169,12 @@ public struct LayerContext {
 
   // MARK: Sources
 
-  /// Returns the function's input `name`, one i32 a token.
-  mutating func input(_ name: String) throws(Diagnostic) -> ValueID {
+  /// Returns the function's input `name`, by default one i32 a token.
+  mutating func input(
+    _ name: String, _ element: ElementType = .i32, width: Int = 1
+  ) throws(Diagnostic) -> ValueID {
     if let value = values["%\(name)"] { return value }
-    let type = ValueType.rows(.i32, .sequence, count: batch * sequence, width: 1)
+    let type = ValueType.rows(element, .sequence, count: batch * sequence, width: width)
     let value = try add(.input(name), [], type: type)
     values["%\(name)"] = value
     return value

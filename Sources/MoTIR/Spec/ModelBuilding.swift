@@ -30,7 +30,8 @@ extension Model {
       modalities.count <= Limits.modalities,
       errors.isEmpty || isBuildable
     else { throw Diagnostics(errors) }
-    var training = LayerContext(model: self, batch: batch, sequence: sequence)
+    var training = LayerContext(
+      model: self, batch: batch, sequence: sequence, continuousTokens: .clean)
     let loss = function("loss", in: &training) { try addLosses($0, to: &$1) }
     errors += training.diagnostics + unknownComponents(training.parameters)
     if errors.isEmpty, training.parameters.allSatisfy(\.isFrozen) {
@@ -54,25 +55,33 @@ extension Model {
     }
   }
 
-  /// Returns `logits`: what may follow each token.
+  /// Returns `logits`: what may follow each token, and what is said of continuous ones as they are.
   private func logits(batch: Int, sequence: Int) throws(Diagnostics) -> Function {
     var context = LayerContext(model: self, batch: batch, sequence: sequence)
-    let logits = function("logits", in: &context) { $1.graph.output($0.value, as: "logits") }
+    let logits = function("logits", in: &context) { logits, context in
+      context.graph.output(logits.value, as: "logits")
+      context.outputPredictions()
+    }
     guard context.diagnostics.isEmpty else { throw Diagnostics(context.diagnostics) }
     return logits
   }
 
-  /// Returns `prefill`, which keeps the keys and values of a chunk of tokens a sequence, and `decode`, which keeps
-  /// those of one token and says what may follow it.
+  /// Returns `prefill`, which keeps the keys and values of a chunk of tokens a sequence, `decode`, which keeps
+  /// those of one token and says what may follow it, and with continuous tokens `denoise`, which is `prefill` and says
+  /// what it makes of them.
   private func generation(
     batch: Int, chunk: Int, slots: Int
   ) throws(Diagnostics) -> [Function] {
     var context = LayerContext(model: self, batch: batch, sequence: chunk, slots: slots)
     let prefill = function("prefill", in: &context) { _, _ in }
     guard context.diagnostics.isEmpty else { throw Diagnostics(context.diagnostics) }
-    context = LayerContext(model: self, batch: batch, sequence: 1, slots: slots)
+    context = LayerContext(
+      model: self, batch: batch, sequence: 1, slots: slots, continuousTokens: .absent)
     let decode = function("decode", in: &context) { $1.graph.output($0.value, as: "logits") }
-    return [prefill, decode]
+    guard !continuousModalities.isEmpty else { return [prefill, decode] }
+    context = LayerContext(model: self, batch: batch, sequence: chunk, slots: slots)
+    let denoise = function("denoise", in: &context) { $1.outputPredictions() }
+    return [prefill, decode, denoise]
   }
 
   /// Returns the function `name`: all layers, and what `end` makes of the logits.
@@ -92,17 +101,22 @@ extension Model {
     _ logits: Rows, to context: inout LayerContext
   ) throws(Diagnostic) {
     guard context.diagnostics.isEmpty else { return }
-    let targets = try context.input("targets")
-    let losses = try context.add(.crossEntropy, [logits.value, targets])
+    var losses: ValueID?
     var total: ValueID?
     var named: [(String, ValueID)] = []
     for placed in objectives {
       context.move(to: placed.location)
       let objective = placed.objective
-      let ranges = objective.modalities.map(\.vocabulary)
-      let weights = try context.add(.tokenWeights(ranges, hasCount: false), [targets])
-      let mean = try context.add(
-        .sum, [try context.add(.binary(.multiply), [losses, weights])])
+      let mean: ValueID
+      if let denoising = objective.denoising, let index = number(of: objective.modalities.first),
+        modalities[index].latents != nil
+      {
+        mean = try context.denoisingLoss(denoising, index)
+      } else {
+        if losses == nil { losses = try context.nextTokenLosses(logits) }
+        guard let losses else { continue }
+        mean = try context.mean(losses, over: objective.modalities.map(\.vocabulary))
+      }
       named.append(("loss.\(objective.name)", mean))
       let term = try context.weighted(mean, by: objective.weight)
       total =
@@ -116,20 +130,42 @@ extension Model {
   }
 }
 
+extension Model {
+  /// Returns the number of `modality`, if it is the model's.
+  private func number(of modality: Modality?) -> Int? {
+    modalities.firstIndex { $0.name == modality?.name }
+  }
+}
+
 extension LayerContext {
+  /// Makes what is said of continuous tokens outputs of the function.
+  fileprivate mutating func outputPredictions() {
+    for index in model.continuousModalities {
+      guard let prediction = predictions[index] else { continue }
+      graph.output(
+        prediction.value, as: Module.predictionPrefix + model.modalities[index].name)
+    }
+  }
+
+  /// Returns the loss of each token's target.
+  fileprivate mutating func nextTokenLosses(_ logits: Rows) throws(Diagnostic) -> ValueID {
+    try add(.crossEntropy, [logits.value, try input("targets")])
+  }
+
+  /// Returns the mean of `losses` over the targets in `ranges`.
+  fileprivate mutating func mean(
+    _ losses: ValueID, over ranges: [Range<Int>]
+  ) throws(Diagnostic) -> ValueID {
+    let weights = try add(.tokenWeights(ranges, hasCount: false), [try input("targets")])
+    return try add(.sum, [try add(.binary(.multiply), [losses, weights])])
+  }
+
   /// Returns the scalar `value` times `weight`.
-  fileprivate mutating func weighted(
+  mutating func weighted(
     _ value: ValueID, by weight: Double
   ) throws(Diagnostic) -> ValueID {
     guard weight != 1 else { return value }
     let factor = try add(.constant(weight), [], type: .scalar)
     return try add(.binary(.multiply), [value, factor])
-  }
-}
-
-extension NextToken {
-  /// What the module's header says of it.
-  fileprivate var declaration: ObjectiveDeclaration {
-    ObjectiveDeclaration(name: name, modalities: modalities.map(\.name), weight: weight)
   }
 }

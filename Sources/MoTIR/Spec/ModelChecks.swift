@@ -34,9 +34,10 @@ extension Model {
   /// `true` iff the layers can be tried to find more errors.
   var isBuildable: Bool {
     (1...Limits.width).contains(width) && widthProblems().isEmpty && layerProblems().isEmpty
-      && modalities.allSatisfy {
-        $0.vocabulary.upperBound <= Limits.width && !$0.vocabulary.isEmpty
-      }
+      && modalities.allSatisfy { modality in
+        modality.latents.map((1...Limits.width).contains)
+          ?? (modality.vocabulary.upperBound <= Limits.width && !modality.vocabulary.isEmpty)
+      } && modalities.contains { $0.latents == nil }
   }
 
   /// What is wrong with name, width, batch and sequence.
@@ -90,13 +91,20 @@ extension Model {
     if modalities.isEmpty || modalities.count > Limits.modalities {
       errors.append(
         .outside("the number of modalities", modalities.count, 1...Limits.modalities, at: location))
+    } else if modalities.allSatisfy({ $0.latents != nil }) {
+      errors.append(.noVocabulary(at: location))
     }
     for (index, modality) in modalities.enumerated() {
       let (range, place) = (modality.vocabulary, modality.location)
       if !Self.isIdentifier(modality.name) {
         errors.append(.badName(modality.name, of: "modality", at: place))
       }
-      if range.isEmpty || range.lowerBound < 0 || range.upperBound > Limits.width {
+      if let latents = modality.latents {
+        if !(1...Limits.width).contains(latents) {
+          errors.append(
+            .outside("latents of '\(modality.name)'", latents, 1...Limits.width, at: place))
+        }
+      } else if range.isEmpty || range.lowerBound < 0 || range.upperBound > Limits.width {
         errors.append(.badVocabulary(modality.name, range, at: place))
       }
       for other in modalities[..<index] {
@@ -177,10 +185,30 @@ extension Model {
       }
       if objective.modalities.isEmpty { errors.append(.emptyObjective(at: place)) }
       errors += objective.modalities.filter { !contains($0) }.map {
-        .unknownModality($0.name, in: "NextToken", known: modalities.map(\.name), at: place)
+        .unknownModality($0.name, in: objective.word, known: modalities.map(\.name), at: place)
       }
+      errors += kindProblems(of: objective, at: place)
     }
-    return errors
+    return errors + denoisingProblems()
+  }
+
+  /// What is wrong with `objective` for the tokens of its modalities.
+  private func kindProblems(of objective: Objective, at place: Location) -> [Diagnostic] {
+    objective.modalities.filter { ($0.latents != nil) != (objective.denoising != nil) }.map {
+      objective.denoising == nil
+        ? .nextTokenOfContinuous($0.name, at: place) : .denoisedIds($0.name, at: place)
+    }
+  }
+
+  /// An error for each continuous modality that not exactly one objective denoises.
+  private func denoisingProblems() -> [Diagnostic] {
+    modalities.filter { $0.latents != nil }.compactMap { modality in
+      let count = objectives.count { placed in
+        placed.objective.denoising != nil
+          && placed.objective.modalities.contains { $0.name == modality.name }
+      }
+      return count == 1 ? nil : .denoisedTimes(count, modality.name, at: modality.location)
+    }
   }
 
   /// Returns an error for each custom component that is to be untied but that no layer has.

@@ -275,6 +275,47 @@ extension Diagnostic {
       "the model has no objective", at: place, suggestion: "objectives: { NextToken(on: text) }")
   }
 
+  /// A model of continuous tokens alone.
+  static func noVocabulary(at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "no modality has a vocabulary: continuous tokens alone make no document", at: place,
+      suggestion: "add a modality such as Modality(\"text\", vocabulary: 0..<258)")
+  }
+
+  /// Next tokens of a modality whose tokens are no ids.
+  static func nextTokenOfContinuous(_ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "NextToken is for token ids, and the tokens of '\(name)' are continuous", at: place,
+      suggestion: "Denoise(on: \(name))")
+  }
+
+  /// Noise on tokens that are ids.
+  static func denoisedIds(_ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "Denoise is for continuous tokens, and those of '\(name)' are ids", at: place,
+      suggestion: "NextToken(on: \(name)), or give the modality latents in place of a vocabulary")
+  }
+
+  /// A continuous modality that no objective denoises, or several.
+  static func denoisedTimes(_ count: Int, _ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "the continuous modality '\(name)' wants one objective that says what noise it gets, and has "
+        + (count == 0 ? "none" : "\(count)"), at: place,
+      suggestion: "objectives: { Denoise(on: \(name)) }")
+  }
+
+  /// A layer in place of the patch embedding whose rows are not the model's.
+  static func patchWidth(_ found: Int, _ width: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "the layer that embeds patches returns rows \(found) wide, and the model's are \(width)",
+      at: place)
+  }
+
+  /// A model without a head.
+  static func noPrediction(of name: String, at place: Location?) -> Diagnostic {
+    Diagnostic("nothing says anything of the tokens of '\(name)'", at: place)
+  }
+
   /// An objective of no tokens.
   static func emptyObjective(at place: Location?) -> Diagnostic {
     Diagnostic("NextToken names no modality", at: place)

@@ -76,7 +76,9 @@ extension Parser {
   /// Reads what follows `modality`.
   private mutating func modality() throws(Diagnostic) -> ModalityDeclaration {
     let name = try name("the modality's name, a string")
-    let vocabulary = try range("the vocabulary")
+    let latents =
+      try take("latents") ? try integer("the numbers of a token", in: 1...IRLimits.tokens) : nil
+    let vocabulary = latents == nil ? try range("the vocabulary") : 0..<0
     let ids = 0...IRLimits.tokens
     let begin = try take("begin") ? try integer("the token that opens a span", in: ids) : nil
     let end = try take("end") ? try integer("the token that closes a span", in: ids) : nil
@@ -89,8 +91,8 @@ extension Parser {
       counts = kind
     }
     return ModalityDeclaration(
-      name: name, vocabulary: vocabulary, begin: begin, end: end, attends: attends,
-      counts: counts)
+      name: name, vocabulary: vocabulary, latents: latents, begin: begin, end: end,
+      attends: attends, counts: counts)
   }
 
   /// Reads what follows `parameter`.
@@ -167,6 +169,24 @@ extension Parser {
     let modalities = try modalityNames(separator: ",")
     try expect("weight")
     return ObjectiveDeclaration(
-      name: name, modalities: modalities, weight: try number("the objective's weight"))
+      name: name, modalities: modalities, weight: try number("the objective's weight"),
+      denoising: try take("denoise") ? try denoising() : nil)
+  }
+
+  /// Reads what follows `denoise`.
+  private mutating func denoising() throws(Diagnostic) -> Denoising {
+    let prediction: Denoising.Prediction = try oneOf("what is predicted")
+    try expect("schedule")
+    return Denoising(prediction, try oneOf("the schedule"))
+  }
+
+  /// Reads a word that is one of `Choice`.
+  private mutating func oneOf<Choice: RawRepresentable & CaseIterable>(
+    _ what: String
+  ) throws(Diagnostic) -> Choice where Choice.RawValue == String {
+    for choice in Choice.allCases where try take(choice.rawValue) { return choice }
+    let words = Choice.allCases.map(\.rawValue)
+    throw expected(
+      "\(what): \(words.joined(separator: ", "))", help: suggestion(for: token.text, among: words))
   }
 }

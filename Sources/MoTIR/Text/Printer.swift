@@ -94,7 +94,7 @@ extension Graph {
 extension ModalityDeclaration {
   /// The declaration as IR text.
   fileprivate var text: String {
-    "modality \(quoted(name)) \(rangeText(vocabulary))"
+    "modality \(quoted(name)) \(latents.map { "latents \($0)" } ?? rangeText(vocabulary))"
       + (begin.map { " begin \($0)" } ?? "") + (end.map { " end \($0)" } ?? "")
       + (attends == .causal ? "" : " attends_\(attends.rawValue)")
       + (counts == .each ? "" : " counts_\(counts.rawValue)")
@@ -128,7 +128,10 @@ extension ObjectiveDeclaration {
   /// The declaration as IR text.
   fileprivate var text: String {
     let names = modalities.map { quoted($0) }.joined(separator: ", ")
-    return "objective \(quoted(name)) on \(names) weight \(weight.description)"
+    let denoises = denoising.map {
+      " denoise \($0.prediction.rawValue) schedule \($0.schedule.rawValue)"
+    }
+    return "objective \(quoted(name)) on \(names) weight \(weight.description)\(denoises ?? "")"
   }
 }
 

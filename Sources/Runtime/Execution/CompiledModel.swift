@@ -199,18 +199,31 @@ public final class CompiledModel {
 
   /// Fills the inputs from rows in sequence order: permuted where the graph takes them by plan.
   ///
-  /// - Requires: the rows were checked; `rows` holds every input that the plan names.
-  package func setInputs(_ rows: [String: [Int32]], plan routing: RoutingPlan) {
-    set(inputSources, to: rows, routing)
+  /// - Parameter continuous: the inputs of numbers that are not integers.
+  /// - Requires: the rows were checked; together they hold every input that the plan names.
+  package func setInputs(
+    _ rows: [String: [Int32]], continuous: [String: [Float]] = [:], plan routing: RoutingPlan
+  ) {
+    set(inputSources, to: rows, continuous, routing)
   }
 
   /// Fills the inputs of entry `name` alone, as above.
-  package func setInputs(_ rows: [String: [Int32]], plan routing: RoutingPlan, of name: String) {
-    set(plan.entry(name)?.inputs ?? [], to: rows, routing)
+  package func setInputs(
+    _ rows: [String: [Int32]], continuous: [String: [Float]] = [:], plan routing: RoutingPlan,
+    of name: String
+  ) {
+    set(plan.entry(name)?.inputs ?? [], to: rows, continuous, routing)
   }
 
-  private func set(_ inputs: [Binding], to rows: [String: [Int32]], _ routing: RoutingPlan) {
+  private func set(
+    _ inputs: [Binding], to rows: [String: [Int32]], _ continuous: [String: [Float]],
+    _ routing: RoutingPlan
+  ) {
     for input in inputs {
+      if input.type.element == .f32 {
+        set(input, to: continuous, routing)
+        continue
+      }
       let target = memory(input.buffer).bindMemory(to: Int32.self)
       if case .plan(let tokens, let segments) = input.type {
         let layout = PlanLayout(tokens: tokens, segments: segments)
@@ -225,13 +238,29 @@ public final class CompiledModel {
     }
   }
 
+  /// Fills an input of rows of numbers.
+  private func set(_ input: Binding, to rows: [String: [Float]], _ routing: RoutingPlan) {
+    let target = floats(input.buffer)
+    let width = input.type.width ?? 0
+    if let source = rows[input.name] {
+      for (index, value) in source.enumerated() { target[index] = value }
+    } else if let source = rows[input.name.replacing(" by plan", with: "")] {
+      for (index, token) in routing.rows.enumerated() {
+        for column in 0..<width {
+          target[index * width + column] = source[Int(token) * width + column]
+        }
+      }
+    }
+  }
+
   /// Fills the inputs from a checked batch.
   ///
   /// - Parameter counts: numbers of targets, by the name of the input.
   package func setInputs(_ batch: Batch, counts: [String: Int32] = [:]) {
     let rows = batch.inputs + counts.map { ($0.key, [$0.value]) }
     setInputs(
-      Dictionary(rows, uniquingKeysWith: { first, _ in first }), plan: batch.plan)
+      Dictionary(rows, uniquingKeysWith: { first, _ in first }), continuous: batch.continuous,
+      plan: batch.plan)
   }
 
   /// Fills the inputs from the token ids of a batch, sequence after sequence; everything else follows

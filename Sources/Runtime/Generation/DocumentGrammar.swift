@@ -19,14 +19,18 @@ package struct DocumentGrammar: Sendable {
     modalities = module.modalities
     codes = modalities.map { tokenizer.codes(of: $0) }
     lengths = modalities.map { modality in
-      modality.name == Tokenizer.Kind.image.rawValue ? tokenizer.pictures?.tokens : nil
+      modality.isPictures
+        ? tokenizer.grid?.tokens
+        : modality.name == Tokenizer.Kind.image.rawValue ? tokenizer.pictures?.tokens : nil
     }
     let markers = modalities.flatMap { [$0.begin, $0.end].compactMap { $0 } }
     let free = zip(modalities, codes).filter { $0.0.begin == nil }.flatMap {
       $0.1.removing(markers)
     }
-    // Tokens that see those behind them cannot come one by one.
-    let opening = modalities.filter { !$0.attendsWithinSpan }.compactMap(\.begin)
+    // Tokens that see those behind them cannot come one by one; continuous ones come all at once.
+    let opening = modalities.filter { modality in
+      modality.latents == nil ? !modality.attendsWithinSpan : tokenizer.denoises(modality)
+    }.compactMap(\.begin)
     outside = free + opening.map { $0..<($0 + 1) }
   }
 
@@ -37,6 +41,12 @@ package struct DocumentGrammar: Sendable {
     let inside = codes[span.modality].removing(end.map(\.lowerBound))
     guard let length = lengths[span.modality] else { return span.count > 0 ? inside + end : inside }
     return span.count < length ? inside : end
+  }
+
+  /// The number of the continuous modality whose span has just been opened, or `nil`.
+  package var block: Int? {
+    guard let span, span.count == 0, modalities[span.modality].latents != nil else { return nil }
+    return span.modality
   }
 
   /// Goes on by `token`, whether or not it was allowed: prompts are anyone's.

@@ -20,7 +20,9 @@ extension Module {
         "documents with modality '\(modality.name)' cannot be generated: its tokens do not see all that stands "
           + "before them, or share positions")
     }
-    for function in Decoder.functions.compactMap(function) { try requireInputs(of: function) }
+    for function in Decoder.functions(of: self).compactMap(function) {
+      try requireInputs(of: function)
+    }
     if let decode = function("decode") { try requireLogits(of: decode.graph) }
     try requireMarkers()
   }
@@ -28,7 +30,7 @@ extension Module {
   private func requireInputs(of function: Function) throws(Diagnostic) {
     for node in function.graph.nodes {
       guard case .input(let name) = node.op, !name.hasPrefix(Module.cachePrefix),
-        !Self.decoderInputs.contains(name)
+        !Self.decoderInputs.contains(name), continuousInputs[name] == nil
       else { continue }
       throw Diagnostic(
         "@\(function.name) takes the input '\(name)', which documents that grow do not have",

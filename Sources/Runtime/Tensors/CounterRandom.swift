@@ -33,6 +33,18 @@ package struct CounterRandom: Sendable {
     return (radius * cos(angle), radius * sin(angle))
   }
 
+  /// Returns `count` normally distributed numbers: part `part`, from 0, of those of the stream.
+  package func normals(count: Int, from part: Int = 0) -> [Float] {
+    var numbers: [Float] = []
+    numbers.reserveCapacity(count + 1)
+    let pairs = (count + 1) / 2
+    for index in (part * pairs)..<((part + 1) * pairs) {
+      let pair = normals(index)
+      numbers += [Float(pair.0), Float(pair.1)]
+    }
+    return Array(numbers.prefix(count))
+  }
+
   /// Returns `elements` in the order that the stream gives (Fisher and Yates).
   package func shuffled<Element>(_ elements: [Element]) -> [Element] {
     var order = elements

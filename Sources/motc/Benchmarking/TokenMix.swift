@@ -60,10 +60,23 @@ enum TokenMix: Hashable {
     var random = FixedRandom(state: 1)
     var rows = BatchBuilder.Rows(
       tokens: modality.map { kind in
+        if module.modalities[kind].latents != nil { return Module.placeholder(of: kind) }
         let ids = module.modalities[kind].vocabulary
         return ids.isEmpty ? ids.lowerBound : Int.random(in: ids, using: &random)
       })
     rows.modality = modality
+    func numbers(_ count: Int) -> [Float] {
+      (0..<count).map { _ in Float.random(in: 0...1, using: &random) }
+    }
+    for (kind, declaration) in module.modalities.enumerated() {
+      guard let width = declaration.latents else { continue }
+      let count = width * modality.count { $0 == kind }
+      // A sequence has one span of it at most.
+      let starts = stride(from: 0, to: modality.count, by: module.sequence)
+      let spans = starts.count { modality[$0..<($0 + module.sequence)].contains(kind) }
+      rows.continuous[declaration.name] = ContinuousTokens(
+        latents: numbers(count), noise: numbers(count), timesteps: numbers(spans))
+    }
     return try BatchBuilder(module: module).build(rows)
   }
 

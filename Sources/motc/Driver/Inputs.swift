@@ -8,7 +8,7 @@ import Runtime
 ///
 /// - Throws: `Diagnostics` with everything that is wrong.
 func check(_ batch: Batch, for functions: [Function], of module: Module) throws {
-  let known = Set(batch.inputs.map(\.name) + ["plan"])
+  let known = Set(batch.inputs.map(\.name) + batch.continuous.keys + ["plan"])
   var problems: [Diagnostic] = []
   for function in functions {
     let rows = module.tokens(of: function.name)
@@ -20,6 +20,13 @@ func check(_ batch: Batch, for functions: [Function], of module: Module) throws 
     }
     for node in function.graph.nodes {
       guard case .input(let name) = node.op, !known.contains(name) else { continue }
+      if module.continuousInputs[name] != nil {
+        let problem = Diagnostic(
+          "@\(function.name) takes the input '\(name)', which the file does not have",
+          suggestion: "give it as F32 [tokens, \(module.continuousInputs[name] ?? 0)]")
+        if !problems.contains(problem) { problems.append(problem) }
+        continue
+      }
       problems.append(
         Diagnostic(
           "@\(function.name) takes the input '\(name)', which no file holds yet",

@@ -29,7 +29,8 @@ struct Codebooks {
       pictures: try codebook(
         PictureCodebook.fileName, of: .image, module, PictureCodebook.init, \.count),
       speech: try codebook(
-        SpeechCodebook.fileName, of: .speech, module, SpeechCodebook.init, \.count))
+        SpeechCodebook.fileName, of: .speech, module, SpeechCodebook.init, \.count),
+      grid: try codebook(PatchGrid.fileName, of: .image, module, PatchGrid.init) { _ in 0 })
   }
 
   /// Returns what `read` makes of the nearest file called `name`, if the model has a use for it and there is one.

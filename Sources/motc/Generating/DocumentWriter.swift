@@ -13,6 +13,8 @@ struct DocumentWriter {
   /// The last bytes of text, as many as the text has that ends the document.
   private var tail: [UInt8] = []
   private var span: [Int] = []
+  /// The continuous tokens of the span.
+  private var latents: [Float] = []
   private var spans = 0
   private var isAtLineStart = true
 
@@ -32,31 +34,34 @@ struct DocumentWriter {
   /// Writes what `generator` makes of `prompt`, and says on stderr how long it took.
   ///
   /// - Throws: `Diagnostic` if the model cannot go on, `CannotRun` if something cannot be written.
-  mutating func write(from generator: Generator, _ prompt: [Int], limit: Int) throws {
-    for token in prompt { grammar.accept(token) }
+  mutating func write(from generator: Generator, _ prompt: Prompt, limit: Int) throws {
+    for token in prompt.tokens { grammar.accept(token) }
     let opened = grammar.span != nil
     let began = ContinuousClock.now
     var count = 0
     var goesOn = true
     var failure: (any Error)?
-    try generator.run([prompt], limit: limit) { _, token in
-      count += 1
-      do {
-        let isDone = try take(token)
-        // What was asked for is one span.
-        goesOn = !isDone && !(opened && grammar.span == nil)
-      } catch {
-        failure = error
-        goesOn = false
-      }
-      return goesOn
-    }
+    try generator.run(
+      [prompt.tokens], latents: [prompt.latents], limit: limit,
+      takeBlock: { _, block in latents = block },
+      { _, token in
+        count += 1
+        do {
+          let isDone = try take(token)
+          // What was asked for is one span.
+          goesOn = !isDone && !(opened && grammar.span == nil)
+        } catch {
+          failure = error
+          goesOn = false
+        }
+        return goesOn
+      })
     if let failure { throw failure }
     try finish()
     if goesOn, count < limit { reportEnd() }
     let seconds = (ContinuousClock.now - began).seconds
     say(
-      "\(prompt.count) tokens read, \(count) written in \(fixed(seconds, 2)) s, "
+      "\(prompt.tokens.count) tokens read, \(count) written in \(fixed(seconds, 2)) s, "
         + "\(fixed(Double(count) / seconds, 0)) tokens/s")
   }
 
@@ -84,7 +89,7 @@ struct DocumentWriter {
   private mutating func finish() throws {
     try show(text.flush())
     if !isAtLineStart { try show("\n") }
-    if let open = grammar.span, !span.isEmpty {
+    if let open = grammar.span, !span.isEmpty || !latents.isEmpty {
       report([
         Diagnostic(
           "the tokens ended inside a span of modality '\(module.modalities[open.modality].name)'",
@@ -111,13 +116,17 @@ struct DocumentWriter {
 
   /// Writes the span of `modality` to a file.
   private mutating func endSpan(of modality: ModalityDeclaration) throws {
-    defer { span = [] }
+    defer { (span, latents) = ([], []) }
     guard tokenizer.decodes(modality), let kind = Tokenizer.Kind(rawValue: modality.name) else {
       return try show("[\(modality.name): \(span.count) tokens]")
     }
     switch kind {
     case .text: try show(tokenizer.text(span))
-    case .image: try keep(try CannotRun.unless { try tokenizer.picture(span).png() }, kind, "png")
+    case .image:
+      let picture =
+        modality.isPictures
+        ? tokenizer.grid?.picture(of: latents) : tokenizer.picture(span)
+      if let picture { try keep(try CannotRun.unless { try picture.png() }, kind, "png") }
     case .speech: try keep(tokenizer.waveform(span).wav(), kind, "wav")
     }
   }

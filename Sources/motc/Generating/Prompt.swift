@@ -5,15 +5,20 @@ import Runtime
 struct Prompt {
   /// The tokens.
   let tokens: [Int]
+  /// The numbers of continuous ones, by the name of their modality.
+  let latents: [String: [Float]]
 
   /// Creates the prompt that `options` ask for.
   ///
   /// - Throws: `Diagnostic` if the model cannot take it.
   init(_ options: Generate, _ module: Module, _ tokenizer: Tokenizer) throws {
     var tokens: [Int] = []
+    var latents: [String: [Float]] = [:]
     if let path = options.picture {
       try options.require(.image, module, tokenizer)
-      tokens += try tokenizer.tokens(picture: CorpusFolder.picture(at: path))
+      let picture = try CorpusFolder.picture(at: path)
+      tokens += try tokenizer.tokens(picture: picture)
+      latents = tokenizer.latents(of: picture)
     }
     if let path = options.speech {
       try options.require(.speech, module, tokenizer)
@@ -34,6 +39,7 @@ struct Prompt {
       throw Diagnostic("the document begins with nothing\(reason)", suggestion: "give --prompt")
     }
     self.tokens = tokens
+    self.latents = latents
   }
 }
 
@@ -53,7 +59,7 @@ extension Generate {
   fileprivate func requireOpening(
     _ modality: ModalityDeclaration, _ module: Module, _ tokenizer: Tokenizer
   ) throws(Diagnostic) {
-    guard !modality.attendsWithinSpan else {
+    guard !modality.attendsWithinSpan || modality.latents != nil else {
       throw Diagnostic(
         "tokens of modality '\(modality.name)' see those behind them, and cannot come one by one")
     }

@@ -8,7 +8,7 @@ struct Accumulation {
   let module: Module
   /// Batches of an update.
   private let batches: Int
-  private let inputs: [(name: String, ranges: [Range<Int>])]
+  private let inputs: [(name: String, rows: CountedRows)]
 
   /// Prepares `module` for updates by so many batches.
   ///
@@ -25,14 +25,11 @@ struct Accumulation {
     (self.module, inputs) = (changed, gradients.counts)
   }
 
-  /// Returns the targets of all `batches`, by the name of the input that is their number.
+  /// Returns how many rows of all `batches` the means are over, by the name of the input that is their number.
   func counts(of batches: [Batch]) -> [String: Int32] {
     var counts: [String: Int32] = [:]
-    for (name, ranges) in inputs {
-      let numbers = batches.map { batch in
-        batch.targets.count { id in ranges.contains { $0.contains(Int(id)) } }
-      }
-      counts[name] = Int32(numbers.reduce(0, +))
+    for (name, rows) in inputs {
+      counts[name] = Int32(batches.map { $0.count(of: rows) }.reduce(0, +))
     }
     return counts
   }

@@ -4,12 +4,12 @@ import Runtime
 
 /// Batches that are held back, and the losses on all of them together.
 struct Validation {
-  /// A mean over some targets of a batch.
+  /// A mean over some rows of a batch.
   private struct Part {
     /// The name of the function's output.
     let output: String
-    /// The targets: those in one of the ranges.
-    let ranges: [Range<Int>]
+    /// The rows.
+    let rows: CountedRows
     /// Its factor in the total loss.
     let weight: Double
   }
@@ -44,15 +44,15 @@ struct Validation {
     switch grouping {
     case .objectives:
       parts = module.objectives.map { objective in
-        let members = module.modalities.filter { objective.modalities.contains($0.name) }
-        return Part(
-          output: "loss.\(objective.name)", ranges: members.map(\.vocabulary),
+        Part(
+          output: "loss.\(objective.name)", rows: module.countedRows(of: objective),
           weight: objective.weight)
       }
     case .modalities:
-      parts = module.modalities.map {
+      parts = module.modalities.map { modality in
         Part(
-          output: Module.modalityLossPrefix + $0.name, ranges: [$0.vocabulary], weight: 0)
+          output: Module.modalityLossPrefix + modality.name, rows: module.lossRows(of: modality),
+          weight: 0)
       }
     }
     guard shards.count > 0, limit > 0 else {
@@ -84,7 +84,7 @@ struct Validation {
       model.setInputs(batch)
       model.run("loss")
       for (index, part) in parts.enumerated() {
-        let count = batch.targets.count { id in part.ranges.contains { $0.contains(Int(id)) } }
+        let count = batch.count(of: part.rows)
         let mean = model.output(part.output, of: "loss")?.first ?? .nan
         if count > 0 { sums[index] += Double(count) * Double(mean) }
         counts[index] += count

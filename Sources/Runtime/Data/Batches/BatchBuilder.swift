@@ -16,7 +16,7 @@ package struct BatchBuilder: Sendable {
 
   /// The rows that a caller has; `nil` for those to be derived.
   package struct Rows: Sendable {
-    /// Token ids. [T]
+    /// Token ids, and placeholders of continuous tokens (`Module.placeholder`). [T]
     package var tokens: [Int]
     /// Modality ids; by default those whose vocabulary holds the token. [T]
     package var modality: [Int]?
@@ -30,13 +30,16 @@ package struct BatchBuilder: Sendable {
     package var segments: [Int]?
     /// Membership in modalities, in place of `modality`; the lowest wins. [K, T]
     package var mask: [Int]?
+    /// Continuous tokens, by the name of their modality.
+    package var continuous: [String: ContinuousTokens] = [:]
 
     /// Creates rows of these tokens, with nothing else given.
     package init(tokens: [Int]) { self.tokens = tokens }
   }
 
   /// Returns the batch of the tensors in a file: `tokens` and, where they are there, `modality` or
-  /// `modality_mask`, `targets`, `positions`, `documents`, `segments`.
+  /// `modality_mask`, `targets`, `positions`, `documents`, `segments`, and `latents.NAME`, `noise.NAME` and
+  /// `timesteps.NAME` of continuous tokens.
   ///
   /// - Throws: `Diagnostics` with everything that is wrong.
   package func build(_ tensors: [Tensor]) throws(Diagnostics) -> Batch {
@@ -54,13 +57,17 @@ package struct BatchBuilder: Sendable {
     guard strays.isEmpty else { throw Diagnostics(strays) }
     let documents = rows.documents ?? [Int](repeating: 0, count: module.tokens)
     let narrow = modality.map(Int32.init)
+    let continuous = try continuousRows(rows.continuous, modality, documents)
     return Batch(
-      batch: module.batch, sequence: module.sequence, tokens: rows.tokens.map(Int32.init),
+      batch: module.batch, sequence: module.sequence,
+      tokens: zip(rows.tokens, modality).map { isContinuous($1) ? 0 : Int32($0) },
       modality: narrow,
       targets: (rows.targets ?? targets(rows.tokens, modality, documents)).map(Int32.init),
       positions: (rows.positions ?? positions(rows.tokens, modality, documents)).map(Int32.init),
       documents: documents.map(Int32.init),
       segments: (rows.segments ?? segments(rows.tokens, modality, documents)).map(Int32.init),
+      continuous: continuous,
+      continuousTokens: rows.continuous.filter { !$0.value.latents.isEmpty },
       plan: RoutingPlan(modality: narrow, segments: module.modalities.count), warnings: warnings)
   }
 
@@ -82,13 +89,28 @@ package struct BatchBuilder: Sendable {
     return (modality, [warning])
   }
 
-  /// Returns the modality whose vocabulary holds `token`, or -1.
+  /// Returns the modality whose vocabulary holds `token`, or whose placeholder it is, or -1.
   func owner(of token: Int) -> Int {
-    module.modalities.firstIndex { $0.vocabulary.contains(token) } ?? -1
+    module.modalities.firstIndex { $0.vocabulary.contains(token) }
+      ?? module.continuousModality(ofPlaceholder: token) ?? -1
+  }
+
+  /// `true` iff `modality` is a number of one whose tokens are continuous.
+  private func isContinuous(_ modality: Int) -> Bool {
+    modality >= 0 && module.modalities[modality].latents != nil
   }
 
   /// Returns the errors of tokens that no vocabulary holds, where modalities are derived from it.
   private func strays(tokens: [Int], modality: [Int], given rows: Rows) -> [Diagnostic] {
+    if let index = tokens.indices.first(where: {
+      tokens[$0] < 0 && modality[$0] != owner(of: tokens[$0])
+    }) {
+      return [
+        Diagnostic(
+          "tokens: \(tokens[index]) at \(place(index)) stands for a token of modality "
+            + "\(owner(of: tokens[index])), but its modality is \(modality[index])")
+      ]
+    }
     guard rows.modality == nil, rows.mask == nil,
       let index = modality.firstIndex(of: -1)
     else { return [] }
@@ -105,7 +127,9 @@ package struct BatchBuilder: Sendable {
     tokens.indices.map { index in
       let next = index + 1
       guard !next.isMultiple(of: module.sequence), documents[next] == documents[index],
-        modality[index] >= 0, modality[next] >= 0
+        modality[index] >= 0, modality[next] >= 0,
+        // What stands behind continuous tokens is known: the marker of their end.
+        !isContinuous(modality[index]), !isContinuous(modality[next])
       else { return Int(Batch.ignored) }
       return tokens[next]
     }
@@ -160,7 +184,7 @@ package struct BatchBuilder: Sendable {
   }
 
   /// `true` iff the token before `index` is in the same sequence and document.
-  private func continues(_ index: Int, _ documents: [Int]) -> Bool {
+  func continues(_ index: Int, _ documents: [Int]) -> Bool {
     !index.isMultiple(of: module.sequence) && documents[index - 1] == documents[index]
   }
 

@@ -14,7 +14,8 @@ extension BatchBuilder {
   func rows(of tensors: [Tensor]) throws(Diagnostics) -> Rows {
     var problems: [Diagnostic] = []
     var found: [String: [Int]] = [:]
-    for tensor in tensors {
+    let continuous = try continuousTokens(in: tensors)
+    for tensor in tensors where module.continuousInputs[tensor.name] == nil {
       do throws(Diagnostic) {
         guard found[tensor.name] == nil else {
           throw Diagnostic("tensor \(quoted(tensor.name)) is there twice")
@@ -38,6 +39,7 @@ extension BatchBuilder {
     rows.documents = found["documents"]
     rows.segments = found["segments"]
     rows.mask = found["modality_mask"]
+    rows.continuous = continuous
     return rows
   }
 
@@ -46,7 +48,9 @@ extension BatchBuilder {
     guard Self.known.contains(tensor.name) else {
       throw Diagnostic(
         "the model has no input \(quoted(tensor.name))",
-        suggestion: "inputs are \(Self.known.joined(separator: ", "))")
+        suggestion:
+          "inputs are \((Self.known + module.continuousInputs.keys.sorted()).joined(separator: ", "))"
+      )
     }
     let flat = [module.batch, module.sequence]
     let shape = tensor.name == "modality_mask" ? [module.modalities.count] + flat : flat
@@ -64,10 +68,16 @@ extension BatchBuilder {
     let ids = 0...max(0, vocabulary - 1)
     let any = Int(Int32.min)...Int(Int32.max)
     let modalities = -1...max(0, module.modalities.count - 1)
-    var problems = check("tokens", rows.tokens, ids)
+    let placeholders = module.modalities.indices.map(Module.placeholder).filter {
+      module.continuousModality(ofPlaceholder: $0) != nil
+    }
+    var problems = check(
+      "tokens", rows.tokens, ids, besides: placeholders,
+      note: placeholders.isEmpty
+        ? nil : "\(placeholders.map(String.init).joined(separator: ", ")) for continuous tokens")
     problems += check("modality", rows.modality, modalities, note: "-1 is padding")
     problems += check(
-      "targets", rows.targets, ids, besides: Int(Batch.ignored), note: "-100 is ignored")
+      "targets", rows.targets, ids, besides: [Int(Batch.ignored)], note: "-100 is ignored")
     problems += check("positions", rows.positions, 0...(module.positionLimit - 1))
     problems += check("documents", rows.documents, any)
     let segments = 0...(Int(Segment.flags) + Segment.numbers.upperBound - 1)
@@ -115,10 +125,10 @@ extension BatchBuilder {
     let sequence, document, segment: Int
   }
 
-  /// Returns an error for the first of `values` that is neither in `range` nor `exception`, or for their
+  /// Returns an error for the first of `values` that is neither in `range` nor among `exceptions`, or for their
   /// count, if it is wrong.
   private func check(
-    _ name: String, _ values: [Int]?, _ range: ClosedRange<Int>, besides exception: Int? = nil,
+    _ name: String, _ values: [Int]?, _ range: ClosedRange<Int>, besides exceptions: [Int] = [],
     note: String? = nil
   ) -> [Diagnostic] {
     guard let values else { return [] }
@@ -127,7 +137,7 @@ extension BatchBuilder {
         Diagnostic("\(name) has \(values.count) elements, but the batch has \(module.tokens)")
       ]
     }
-    let isWrong = { (value: Int) in !range.contains(value) && value != exception }
+    let isWrong = { (value: Int) in !range.contains(value) && !exceptions.contains(value) }
     guard let index = values.firstIndex(where: isWrong) else { return [] }
     let count = values.count(where: isWrong)
     let others = count > 1 ? ", as are \(count - 1) others" : ""

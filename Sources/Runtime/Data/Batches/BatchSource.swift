@@ -40,7 +40,7 @@ package struct BatchSource {
   ///
   /// - Throws: `Diagnostics` if a file became shorter since it was opened.
   package mutating func next() throws(Diagnostics) -> Batch {
-    var rows: [ArraySlice<Packing.Piece>] = []
+    var rows: [Row] = []
     while rows.count < builder.module.batch {
       let packing = rowsOfEpoch(position.epoch)
       guard position.row < packing.count else {
@@ -48,7 +48,7 @@ package struct BatchSource {
         position.row = 0
         continue
       }
-      rows.append(packing[position.row])
+      rows.append(Row(position, packing[position.row]))
       position.row += 1
     }
     return try batch(rows)
@@ -62,7 +62,13 @@ package struct BatchSource {
     var batches: [Batch] = []
     for first in stride(from: 0, to: packing.count, by: builder.module.batch).prefix(limit) {
       let end = min(packing.count, first + builder.module.batch)
-      batches.append(try batch((first..<end).map { packing[$0] }))
+      batches.append(
+        try batch(
+          (first..<end).map { number in
+            var place = DataPosition()
+            place.row = number
+            return Row(place, packing[number])
+          }))
     }
     return batches
   }
@@ -75,28 +81,79 @@ package struct BatchSource {
     return rows
   }
 
-  private func batch(_ rows: [ArraySlice<Packing.Piece>]) throws(Diagnostics) -> Batch {
+  /// A sequence of a batch: its pieces, and its place, by which noise is drawn.
+  private struct Row {
+    let place: DataPosition
+    let pieces: ArraySlice<Packing.Piece>
+
+    init(_ place: DataPosition, _ pieces: ArraySlice<Packing.Piece>) {
+      self.place = place
+      self.pieces = pieces
+    }
+  }
+
+  private func batch(_ rows: [Row]) throws(Diagnostics) -> Batch {
     let module = builder.module
     var tokens: [Int] = []
-    var documents: [Int] = []
+    var (documents, modality): ([Int], [Int]) = ([], [])
     tokens.reserveCapacity(module.tokens)
     documents.reserveCapacity(module.tokens)
     for row in 0..<module.batch {
       if row < rows.count {
-        for (number, piece) in rows[row].enumerated() {
+        for (number, piece) in rows[row].pieces.enumerated() {
           try Diagnostics.collecting { () throws(Diagnostic) in
             try shards.read(piece.document, piece.tokens, into: &tokens)
           }
           documents += repeatElement(number, count: piece.tokens.count)
         }
       }
+      modality += tokens[modality.count...].map(builder.owner)
       let padding = (row + 1) * module.sequence - tokens.count
-      tokens += repeatElement(-1, count: padding)
+      tokens += repeatElement(0, count: padding)
+      modality += repeatElement(-1, count: padding)
       documents += repeatElement(-1, count: padding)
     }
-    var all = BatchBuilder.Rows(tokens: tokens.map { max(0, $0) })
-    all.modality = tokens.map { $0 < 0 ? -1 : builder.owner(of: $0) }
+    var all = BatchBuilder.Rows(tokens: tokens)
+    all.modality = modality
+    for (index, declaration) in module.modalities.enumerated() where declaration.latents != nil {
+      all.continuous[declaration.name] = try continuousTokens(of: index, rows)
+    }
     all.documents = documents
     return try builder.build(all)
+  }
+
+  /// Returns the tokens of the continuous modality number `index` in `rows`, with the noise of their places: it does
+  /// not depend on where a run was interrupted, and without a seed it is always the same.
+  private func continuousTokens(
+    of index: Int, _ rows: [Row]
+  ) throws(Diagnostics) -> ContinuousTokens {
+    let name = builder.module.modalities[index].name
+    var (latents, noise, times): ([Float], [Float], [Float]) = ([], [], [])
+    for row in rows {
+      let start = latents.count
+      var spans = 0
+      for piece in row.pieces {
+        try Diagnostics.collecting { () throws(Diagnostic) in
+          try shards.readLatents(piece.document, piece.tokens, of: index, into: &latents)
+          spans += try self.spans(of: index, in: piece)
+        }
+      }
+      func random(_ what: String) -> CounterRandom {
+        let place = "epoch \(row.place.epoch) row \(row.place.row)"
+        return CounterRandom(seed: seed ?? 0, name: "\(what) of \(name), \(place)")
+      }
+      noise += random("noise").normals(count: latents.count - start)
+      let time = random("time")
+      times += (0..<spans).map { Float(time.uniform($0)) }
+    }
+    return ContinuousTokens(latents: latents, noise: noise, timesteps: times)
+  }
+
+  /// Returns how many spans of modality number `index` a piece of a document has.
+  private func spans(of index: Int, in piece: Packing.Piece) throws(Diagnostic) -> Int {
+    var tokens: [Int] = []
+    try shards.read(piece.document, piece.tokens, into: &tokens)
+    let id = Module.placeholder(of: index)
+    return tokens.indices.count { tokens[$0] == id && ($0 == 0 || tokens[$0 - 1] != id) }
   }
 }

@@ -48,15 +48,23 @@ package struct PictureCodebook: Hashable, Sendable {
 
   /// Returns the picture that `numbers` stand for; what is missing, or no code, is black.
   package func picture(of numbers: [Int]) -> Picture {
-    let extent = side * patch
+    let black = [Float](repeating: 0, count: 3 * patch * patch)
+    let levels = (0..<tokens).flatMap { index in
+      index < numbers.count && 0..<count ~= numbers[index] ? Array(codes[numbers[index]]) : black
+    }
+    return Self.picture(ofPatches: levels, side: side, patch: patch)
+  }
+
+  /// Returns the picture of patches whose pixels are three levels from 0 to 1. [side², 3 · patch²]
+  static func picture(ofPatches levels: [Float], side: Int, patch: Int) -> Picture {
+    let (extent, width) = (side * patch, 3 * patch * patch)
     var pixels = [UInt8](repeating: 0, count: 3 * extent * extent)
-    for (index, number) in numbers.prefix(tokens).enumerated() where 0..<count ~= number {
+    for (place, level) in levels.enumerated() {
+      let (index, offset) = place.quotientAndRemainder(dividingBy: width)
       let (top, left) = (index / side * patch, index % side * patch)
-      for (offset, level) in codes[number].enumerated() {
-        let (pixel, channel) = (offset / 3, offset % 3)
-        let place = (top + pixel / patch) * extent + left + pixel % patch
-        pixels[3 * place + channel] = UInt8((min(1, max(0, level)) * 255).rounded())
-      }
+      let (pixel, channel) = (offset / 3, offset % 3)
+      let row = (top + pixel / patch) * extent + left + pixel % patch
+      pixels[3 * row + channel] = UInt8((min(1, max(0, level)) * 255).rounded())
     }
     return Picture(width: extent, height: extent, pixels: pixels)
   }

@@ -15,14 +15,18 @@ package struct Tokenizer: Sendable {
   private let modalities: [ModalityDeclaration]
   /// What pictures are made of, if there are any.
   package let pictures: PictureCodebook?
+  /// How pictures are cut where they are continuous tokens.
+  package let grid: PatchGrid?
   /// What recordings are made of, if there are any.
   package let speech: SpeechCodebook?
 
   /// Creates the tokenizer of `module`'s modalities.
   package init(
-    module: Module, pictures: PictureCodebook? = nil, speech: SpeechCodebook? = nil
+    module: Module, pictures: PictureCodebook? = nil, speech: SpeechCodebook? = nil,
+    grid: PatchGrid? = nil
   ) {
     modalities = module.modalities
+    self.grid = grid
     self.pictures = pictures
     self.speech = speech
   }
@@ -66,12 +70,43 @@ package struct Tokenizer: Sendable {
 
   /// Returns the tokens of `picture`, between its modality's markers.
   ///
-  /// - Requires: there is a codebook.
-  /// - Throws: `Diagnostic` unless there is a modality `image` with an id for each code.
+  /// - Requires: there is a codebook, or a grid.
+  /// - Throws: `Diagnostic` unless there is a modality `image` with an id for each code, or tokens as wide as patches.
   package func tokens(picture: Picture) throws(Diagnostic) -> [Int] {
+    if let index = modalities.firstIndex(where: \.isPictures), let grid {
+      let image = modalities[index]
+      guard image.latents == grid.width else {
+        throw .wrongWidth(image, grid)
+      }
+      return marked([Int](repeating: Module.placeholder(of: index), count: grid.tokens), image)
+    }
     guard let pictures else { preconditionFailure("pictures need a codebook") }
     let image = try modality(.image, codes: pictures.count)
     return marked(pictures.codes(of: picture).map { image.vocabulary.lowerBound + $0 }, image)
+  }
+
+  /// Returns the numbers of the continuous tokens of the document of `item` that begins with the text or not, by the name
+  /// of their modality; none if it has none.
+  ///
+  /// - Throws: `Diagnostic` if a picture cannot be read.
+  package func latents(
+    of item: CorpusItem, textFirst: Bool
+  ) throws(Diagnostic) -> [String: [Float]] {
+    guard modalities.contains(where: \.isPictures) else { return [:] }
+    let last = item.contents.suffix(1)
+    var latents: [String: [Float]] = [:]
+    for content in textFirst ? item.contents : last + item.contents.dropLast() {
+      guard case .picture(let path) = content else { continue }
+      latents.merge(self.latents(of: try CorpusFolder.picture(at: path))) { $0 + $1 }
+    }
+    return latents
+  }
+
+  /// Returns the numbers of the continuous tokens of `picture`, by the name of their modality; none if its tokens are
+  /// ids.
+  package func latents(of picture: Picture) -> [String: [Float]] {
+    guard let grid, let image = modalities.first(where: \.isPictures) else { return [:] }
+    return [image.name: grid.latents(of: picture)]
   }
 
   /// Returns the tokens of speech `units`, between their modality's markers.
@@ -128,10 +163,15 @@ package struct Tokenizer: Sendable {
   package func decodes(_ modality: ModalityDeclaration) -> Bool {
     switch Kind(rawValue: modality.name) {
     case .text: true
-    case .image: pictures != nil
+    case .image: modality.latents == nil ? pictures != nil : grid != nil
     case .speech: speech != nil
     case nil: false
     }
+  }
+
+  /// `true` iff spans of the continuous `modality` can be made: it is known how long they are and how they end.
+  package func denoises(_ modality: ModalityDeclaration) -> Bool {
+    modality.isPictures && modality.end != nil && grid?.width == modality.latents
   }
 
   /// Returns the ids of `modality` that stand for something: bytes of text, codes of a codebook.
@@ -163,5 +203,22 @@ package struct Tokenizer: Sendable {
   /// Returns `tokens` between the markers of `modality`, where it has them.
   private func marked(_ tokens: [Int], _ modality: ModalityDeclaration) -> [Int] {
     [modality.begin].compactMap { $0 } + tokens + [modality.end].compactMap { $0 }
+  }
+}
+
+extension ModalityDeclaration {
+  /// `true` iff its tokens are patches of pictures.
+  package var isPictures: Bool { latents != nil && name == Tokenizer.Kind.image.rawValue }
+}
+
+extension Diagnostic {
+  /// Patches that are not as wide as continuous tokens.
+  fileprivate static func wrongWidth(_ modality: ModalityDeclaration, _ grid: PatchGrid)
+    -> Diagnostic
+  {
+    Diagnostic(
+      "a patch of \(grid.patch)x\(grid.patch) pixels has \(grid.width) numbers, and a token of modality "
+        + "'\(modality.name)' \(modality.latents ?? 0)",
+      suggestion: "choose latents: \(grid.width), or another --patch")
   }
 }

@@ -4,7 +4,7 @@ package import MoTIR
 /// What a folder of token shards holds, as its `manifest.json` says.
 ///
 /// A shard is a safetensors file with `tokens` I32 [N], document after document, and `ends` I32 [D], the end of
-/// each document in it.
+/// each document in it, and `latents.NAME` F32 [T, C], the tokens of a continuous modality, one after another.
 package struct ShardManifest: Codable, Hashable, Sendable {
   /// A modality, as the spec that the tokens were made for declares it.
   package struct Modality: Codable, Hashable, Sendable {
@@ -13,6 +13,8 @@ package struct ShardManifest: Codable, Hashable, Sendable {
     /// The first and the last id of its vocabulary.
     package let first: Int
     package let last: Int
+    /// The numbers of a token, if tokens are continuous.
+    package let latents: Int?
     /// The ids that open and close a span.
     package let begin: Int?
     package let end: Int?
@@ -57,18 +59,22 @@ package struct ShardManifest: Codable, Hashable, Sendable {
   let pictures: Codebook?
   /// The codebook of speech, if there are recordings.
   let speech: Codebook?
+  /// How pictures are cut, if they are continuous tokens.
+  let grid: Codebook?
   /// What is trained on.
   package let train: [Shard]
   /// What is held back.
   package let validation: [Shard]
 
   init(
-    _ module: Module, pictures: Codebook?, speech: Codebook?, train: [Shard], validation: [Shard]
+    _ module: Module, pictures: Codebook?, speech: Codebook?, grid: Codebook?, train: [Shard],
+    validation: [Shard]
   ) {
     version = Self.currentVersion
     modalities = module.modalities.map(Modality.init)
     self.pictures = pictures
     self.speech = speech
+    self.grid = grid
     self.train = train
     self.validation = validation
   }
@@ -91,7 +97,7 @@ package struct ShardManifest: Codable, Hashable, Sendable {
         "\(file) is of form \(version), but this motc reads form \(Self.currentVersion)",
         suggestion: "make the shards again by motc tokenize")
     }
-    let names = (train + validation).map(\.file) + [pictures, speech].compactMap(\.?.file)
+    let names = (train + validation).map(\.file) + [pictures, speech, grid].compactMap(\.?.file)
     guard names.allSatisfy({ !$0.contains("/") && !$0.isEmpty && $0 != ".." }) else {
       throw Diagnostic("\(file) names a file outside its folder")
     }
@@ -113,6 +119,7 @@ package struct ShardManifest: Codable, Hashable, Sendable {
     let manifest = try ShardManifest(folder: path)
     return [
       (PictureCodebook.fileName, manifest.pictures), (SpeechCodebook.fileName, manifest.speech),
+      (PatchGrid.fileName, manifest.grid),
     ].compactMap { name, codebook in codebook.map { (name, "\(path)/\($0.file)") } }
   }
 
@@ -149,7 +156,9 @@ package struct ShardManifest: Codable, Hashable, Sendable {
       guard let modality else { return "none" }
       let marks = [("begin", modality.begin), ("end", modality.end)]
         .compactMap { name, id in id.map { " \(name) \($0)" } }.joined()
-      return "\(quoted(modality.name)) \(modality.first)...\(modality.last)\(marks)"
+      let tokens =
+        modality.latents.map { "latents \($0)" } ?? "\(modality.first)...\(modality.last)"
+      return "\(quoted(modality.name)) \(tokens)\(marks)"
     }
     let problems = (0..<max(wanted.count, modalities.count)).compactMap { index -> Diagnostic? in
       let ours = index < wanted.count ? wanted[index] : nil
@@ -167,6 +176,7 @@ extension ShardManifest.Modality {
   fileprivate init(_ modality: ModalityDeclaration) {
     self.init(
       name: modality.name, first: modality.vocabulary.lowerBound,
-      last: modality.vocabulary.upperBound - 1, begin: modality.begin, end: modality.end)
+      last: modality.vocabulary.upperBound - 1, latents: modality.latents, begin: modality.begin,
+      end: modality.end)
   }
 }

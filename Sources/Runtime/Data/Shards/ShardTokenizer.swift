@@ -13,7 +13,8 @@ extension Tokenizer {
       Tokenizer(
         module: module,
         pictures: try manifest.pictures?.opened(in: path, PictureCodebook.init),
-        speech: try manifest.speech?.opened(in: path, SpeechCodebook.init))
+        speech: try manifest.speech?.opened(in: path, SpeechCodebook.init),
+        grid: try manifest.grid?.opened(in: path, PatchGrid.init))
     }
   }
 }

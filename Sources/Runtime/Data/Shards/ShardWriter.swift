@@ -3,8 +3,8 @@ package import MoTIR
 
 /// Writes documents of tokens to a folder of shards.
 package struct ShardWriter {
-  /// Tokens of a shard, but for one that ends with a longer document.
-  private static let shardTokens = 1 << 24
+  /// Numbers of a shard, ids or latents, but for one that ends with a longer document.
+  private static let shardNumbers = 1 << 24
 
   private let folder: String
   private let module: Module
@@ -15,6 +15,10 @@ package struct ShardWriter {
   private struct Open {
     var tokens: [Int32] = []
     var ends: [Int32] = []
+    /// Continuous tokens, by the name of their modality.
+    var latents: [String: [Float]] = [:]
+
+    var numbers: Int { tokens.count + latents.reduce(0) { $0 + $1.value.count } }
   }
 
   /// Creates the folder at `path`, for documents of `module`'s modalities.
@@ -32,21 +36,25 @@ package struct ShardWriter {
 
   /// Adds a document to a split.
   ///
+  /// - Parameter latents: the numbers of its continuous tokens, by the name of their modality.
   /// - Throws: `Diagnostic` if a full shard cannot be written.
-  package mutating func append(_ document: [Int], to split: ShardManifest.Split) throws {
+  package mutating func append(
+    _ document: [Int], latents: [String: [Float]] = [:], to split: ShardManifest.Split
+  ) throws {
     guard !document.isEmpty else { return }
     var shard = open[split] ?? Open()
     shard.tokens += document.map(Int32.init)
     shard.ends.append(Int32(shard.tokens.count))
+    for (name, numbers) in latents { shard.latents[name, default: []] += numbers }
     open[split] = shard
-    if shard.tokens.count >= Self.shardTokens { try close(split) }
+    if shard.numbers >= Self.shardNumbers { try close(split) }
   }
 
   /// Writes what is left, the codebooks, and last of all the manifest: without it the folder holds no shards.
   ///
   /// - Throws: `Diagnostic` if they cannot be written, or there is nothing to train on.
   package mutating func finish(
-    pictures: PictureCodebook? = nil, speech: SpeechCodebook? = nil
+    pictures: PictureCodebook? = nil, speech: SpeechCodebook? = nil, grid: PatchGrid? = nil
   ) throws -> ShardManifest {
     for split in ShardManifest.Split.allCases where open[split] != nil { try close(split) }
     guard shards[.train] != nil else {
@@ -57,6 +65,7 @@ package struct ShardWriter {
     let manifest = ShardManifest(
       module, pictures: try pictures.map { try write(PictureCodebook.fileName, $0.write) },
       speech: try speech.map { try write(SpeechCodebook.fileName, $0.write) },
+      grid: try grid.map { try write(PatchGrid.fileName, $0.write) },
       train: shards[.train] ?? [],
       validation: shards[.validation] ?? [])
     try manifest.write(folder: folder)
@@ -79,11 +88,22 @@ package struct ShardWriter {
       [
         Tensor(name: "tokens", shape: [shard.tokens.count], integers: shard.tokens),
         Tensor(name: "ends", shape: [shard.ends.count], integers: shard.ends),
-      ], to: "\(folder)/\(file)")
+      ] + latents(of: shard), to: "\(folder)/\(file)")
     shards[split, default: []].append(
       ShardManifest.Shard(
         file: file, documents: shard.ends.count, tokens: shard.tokens.count,
         sha256: try digest(file)))
+  }
+
+  /// Returns the continuous tokens of `shard`, one tensor a modality.
+  private func latents(of shard: Open) throws -> [Tensor] {
+    try module.modalities.compactMap { modality in
+      guard let width = modality.latents else { return nil }
+      let numbers = shard.latents[modality.name] ?? []
+      return try Tensor(
+        name: Module.ContinuousInput.latents.name(of: modality.name),
+        shape: [numbers.count / width, width], floats: numbers)
+    }
   }
 
   private func digest(_ file: String) throws -> String {

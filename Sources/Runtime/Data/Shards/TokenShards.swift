@@ -6,12 +6,16 @@ package struct TokenShards {
   private struct Document {
     let shard: Int
     let tokens: Range<Int>
+    /// For each modality, how many of its continuous tokens stand before it in the shard.
+    let latents: [Int]
   }
 
   /// An open shard.
-  private struct Shard {
+  fileprivate struct Shard {
     let file: MappedFile
     let tokens: Tensor
+    /// For each modality, its continuous tokens; `nil` if tokens are ids.
+    let latents: [Tensor?]
   }
 
   private let folder: String
@@ -39,9 +43,11 @@ package struct TokenShards {
       let (shard, ends) = try Diagnostics.collecting { () throws(Diagnostic) in
         try Self.open(entry, in: path, module)
       }
-      for (index, end) in ends.enumerated() {
-        documents.append(
-          Document(shard: shards.count, tokens: (index == 0 ? 0 : ends[index - 1])..<end))
+      var (start, latents) = (0, module.modalities.map { _ in 0 })
+      for end in ends {
+        documents.append(Document(shard: shards.count, tokens: start..<end, latents: latents))
+        shard.count(start..<end, into: &latents)
+        start = end
       }
       shards.append(shard)
     }
@@ -58,7 +64,8 @@ package struct TokenShards {
     let file = try ShardManifest.open(entry.file, digest: entry.sha256, folder: folder)
     let reader = try SafetensorsReader(path: path, file: file)
     guard let tokens = reader.tensor("tokens"), let ends = reader.tensor("ends"),
-      reader.names.count == 2, tokens.format == .i32, ends.format == .i32,
+      reader.names.count == 2 + module.modalities.count(where: { $0.latents != nil }),
+      tokens.format == .i32, ends.format == .i32,
       tokens.shape == [entry.tokens], ends.shape == [entry.documents]
     else {
       throw Diagnostic(
@@ -76,12 +83,72 @@ package struct TokenShards {
     }
     let stray = tokens.withBytes { bytes in
       let ids = bytes.bindMemory(to: Int32.self)
-      return ids.firstIndex { id in !ranges.contains { $0.contains(id) } }.map { ($0, ids[$0]) }
+      return ids.firstIndex { id in
+        !ranges.contains { $0.contains(id) }
+          && module.continuousModality(ofPlaceholder: Int(id)) == nil
+      }.map { ($0, ids[$0]) }
     }
     if let (index, id) = stray {
       throw Diagnostic("\(path): token \(index) is \(id), which is in no modality's vocabulary")
     }
-    return (Shard(file: file, tokens: tokens), places)
+    let latents = try latents(in: reader, module)
+    let shard = Shard(file: file, tokens: tokens, latents: latents)
+    var counts = latents.map { _ in 0 }
+    shard.count(0..<entry.tokens, into: &counts)
+    for (index, tensor) in latents.enumerated() {
+      guard let tensor, tensor.shape[0] != counts[index] else { continue }
+      throw Diagnostic(
+        "\(path): tensor \(quoted(tensor.name)) has \(tensor.shape[0]) tokens, and the documents "
+          + "\(counts[index])")
+    }
+    return (shard, places)
+  }
+
+  /// Returns the continuous tokens of each modality.
+  private static func latents(
+    in reader: SafetensorsReader, _ module: Module
+  ) throws(Diagnostic) -> [Tensor?] {
+    var found: [Tensor?] = []
+    for modality in module.modalities {
+      guard let width = modality.latents else {
+        found.append(nil)
+        continue
+      }
+      let name = Module.ContinuousInput.latents.name(of: modality.name)
+      guard let tensor = reader.tensor(name), tensor.format == .f32, tensor.shape.count == 2,
+        tensor.shape[1] == width
+      else {
+        throw Diagnostic("\(reader.path) has no tensor \(quoted(name)) F32 [tokens, \(width)]")
+      }
+      if let index = tensor.firstNonFinite() {
+        throw Diagnostic(
+          "\(reader.path): \(name) is not finite at \(tensor.position(index))")
+      }
+      found.append(tensor)
+    }
+    return found
+  }
+
+  /// Appends the continuous tokens of modality number `modality` among tokens `part` of document `index`.
+  ///
+  /// - Throws: `Diagnostic` if the file became shorter since it was opened.
+  func readLatents(
+    _ index: Int, _ part: Range<Int>, of modality: Int, into latents: inout [Float]
+  ) throws(Diagnostic) {
+    let document = documents[index]
+    let shard = shards[document.shard]
+    guard let tensor = shard.latents[modality] else { return }
+    try shard.file.requireWhole()
+    let start = document.tokens.lowerBound
+    var first = document.latents
+    shard.count(start..<(start + part.lowerBound), into: &first)
+    var end = first
+    shard.count((start + part.lowerBound)..<(start + part.upperBound), into: &end)
+    let width = tensor.shape[1]
+    tensor.withBytes { bytes in
+      latents +=
+        bytes.bindMemory(to: Float.self)[(first[modality] * width)..<(end[modality] * width)]
+    }
   }
 
   /// Checks that there are documents.
@@ -116,6 +183,15 @@ package struct TokenShards {
     shard.tokens.withBytes { bytes in
       let ids = bytes.bindMemory(to: Int32.self)[start..<(start + part.count)]
       tokens.append(contentsOf: ids.lazy.map { Int($0) })
+    }
+  }
+}
+
+extension TokenShards.Shard {
+  /// Adds the numbers of continuous tokens in `range` to `counts`, by modality.
+  fileprivate func count(_ range: Range<Int>, into counts: inout [Int]) {
+    tokens.withBytes { bytes in
+      for id in bytes.bindMemory(to: Int32.self)[range] where id < 0 { counts[-1 - Int(id)] += 1 }
     }
   }
 }
