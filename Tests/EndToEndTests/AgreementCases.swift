@@ -5,6 +5,7 @@ extension AgreementModel {
   /// All of them.
   static let all: [AgreementModel] =
     sizes + untyings + attentions + attentionBlocks + feedForwards + mixtures + arrangements
+    + experts
 
   /// Tails and full panels of all kinds.
   private static let sizes = [

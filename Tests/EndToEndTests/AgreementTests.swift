@@ -30,7 +30,9 @@ import Testing
       target: target, rounding: 2e-6)
   }
 
-  @Test(arguments: ["merged", "spans_documents", "padded", "mixed_norms"])
+  @Test(arguments: [
+    "merged", "spans_documents", "padded", "mixed_norms", "experts_choose_untied", "experts_of_two",
+  ])
   func passesAlone(_ name: String) throws {
     let agreement = try AgreementModel.named(name).agreement()
     for pass in Switch.all.map(\.name) {

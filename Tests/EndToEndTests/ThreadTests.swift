@@ -12,7 +12,10 @@ import Testing
   }
 
   @Test(
-    arguments: ["even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all"],
+    arguments: [
+      "even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all",
+      "experts_large", "experts_of_two",
+    ],
     Precision.allCases)
   func bitsAreEqual(_ name: String, _ precision: Precision) throws {
     let agreement = try AgreementModel.named(name).agreement()

@@ -58,7 +58,8 @@ import Testing
   // MARK: Good specs
 
   @Test(arguments: [
-    "chameleon", "chameleon-speech", "dense", "benchmark", "benchmark-small", "benchmark-long",
+    "chameleon", "chameleon-speech", "dense", "moe", "benchmark", "benchmark-small",
+    "benchmark-long",
     "benchmark-8", "benchmark-dense", "mot-7b",
   ])
   func examplesEvaluate(_ name: String) throws {

@@ -59,7 +59,8 @@ package struct GraphCosts: Hashable, Sendable {
     switch node.op {
     case .linear:
       let weights = graph.operandsWithoutPlan(of: node).dropFirst()
-      let flops = weights.reduce(0.0) { $0 + 2 * matrix(graph.type(of: $1)) }
+      let rows = rowsOfToken(graph.type(of: node.operands[0]), in: module)
+      let flops = weights.reduce(0.0) { $0 + 2 * rows * matrix(graph.type(of: $1)) }
       return weights.first.map { (component(of: $0, in: graph, module), flops) }
     case .headLoss:
       let weight = node.operands[1]
@@ -70,6 +71,12 @@ package struct GraphCosts: Hashable, Sendable {
       return ("attention_scores", 4 * width * (attention.causal ? (sequence + 1) / 2 : sequence))
     default: return nil
     }
+  }
+
+  /// Returns how many rows of `type` there are for a token: as many as experts take it, on the average.
+  private static func rowsOfToken(_ type: ValueType, in module: Module) -> Double {
+    guard case .rows(_, .dispatched, let count, _) = type else { return 1 }
+    return Double(count) / Double(max(1, module.tokens))
   }
 
   /// Returns the elements of one group's matrix.

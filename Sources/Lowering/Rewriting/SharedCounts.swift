@@ -1,11 +1,14 @@
 package import MoTIR
 
 /// The gradients of a loss that is a mean over the targets of several batches, of which each run does one.
+///
+/// What experts add to the loss is no mean over targets: it becomes the mean over the batches.
 package struct AccumulatedGradients {
-  /// `gradients`, which takes the numbers of targets as inputs.
+  /// `gradients`, which takes numbers of targets and of batches as inputs.
   package let function: Function
-  /// The inputs, and of which targets each is the number: those inside one of the ranges.
-  package let counts: [(name: String, ranges: [Range<Int>])]
+  /// The inputs, and of which targets each is the number: those inside one of the ranges. Without ranges it is the
+  /// number of batches.
+  package let counts: [(name: String, ranges: [Range<Int>]?)]
 
   /// Makes the gradients of the loss of `module`.
   ///
@@ -16,22 +19,27 @@ package struct AccumulatedGradients {
         Diagnostic("'\(module.name)' has no @loss, whose gradients could be added up")
       ])
     }
-    var counts: [(name: String, ranges: [Range<Int>])] = []
+    var counts: [(name: String, ranges: [Range<Int>]?)] = []
     var copy = GraphCopy(of: loss.graph)
     for id in loss.graph.nodeIDs {
       let node = loss.graph[id]
-      guard case .tokenWeights(let ranges, false) = node.op else {
+      let (counted, ranges): (Op, [Range<Int>]?)
+      switch node.op {
+      case .tokenWeights(let own, false):
+        (counted, ranges) = (.tokenWeights(own, hasCount: true), own)
+      case .balance(false): (counted, ranges) = (.balance(hasCount: true), nil)
+      default:
         try copy.copy(id)
         continue
       }
       let name = "\(Module.countPrefix)\(counts.count)"
       counts.append((name, ranges))
-      let targets = copy[node.operands[0]]
-      copy[node.results[0]] = try copy.withGraph { graph in
+      let operand = copy[node.operands[0]]
+      let results = try copy.withGraph { graph in
         let count = try graph.add(.input(name), [], type: .tensor(.i32, []), at: node.location)
-        return try graph.add(
-          .tokenWeights(ranges, hasCount: true), [targets, count], at: node.location)
+        return try graph.append(counted, [operand, count], at: node.location)
       }
+      for (old, new) in zip(node.results, results) { copy[old] = new }
     }
     let counted = Function(name: "loss", graph: copy.finished())
     function = try differentiate(counted, in: module)

@@ -11,6 +11,8 @@ public struct LayerContext {
   public let sequence: Int
   /// Slots of the caches from which attention goes on; `nil` where sequences are whole.
   let slots: Int?
+  /// `true` iff layers add losses of their own.
+  let collectsLosses: Bool
   /// The factor of the initial deviation of projections that end in a residual addition.
   let residualScale: Double
 
@@ -18,6 +20,8 @@ public struct LayerContext {
   var graph = Graph()
   /// The parameters so far, in order of first use.
   private(set) var parameters: [ParameterDeclaration] = []
+  /// The losses that layers add, in order of first use.
+  var losses: [LayerLoss] = []
   /// What was found wrong so far.
   private(set) var diagnostics: [Diagnostic] = []
   /// Where each parameter is in `parameters`, for looking up alone.
@@ -42,11 +46,14 @@ public struct LayerContext {
   /// The repeated layer that is being built: its number once something in it has asked for a name.
   private var repeated: (isOpen: Bool, number: Int?) = (false, nil)
 
-  init(model: Model, batch: Int, sequence: Int, slots: Int? = nil) {
+  init(
+    model: Model, batch: Int, sequence: Int, slots: Int? = nil, collectsLosses: Bool = false
+  ) {
     self.model = model
     self.batch = batch
     self.sequence = sequence
     self.slots = slots
+    self.collectsLosses = collectsLosses
     self.location = model.location
     self.residualScale = 1 / Double(max(1, model.layers.residuals)).squareRoot()
   }
@@ -166,6 +173,16 @@ public struct LayerContext {
     _ name: String, shape: [Int], initialization: Initialization = .normal(0.02),
     decays: Bool? = nil, component: Component? = nil
   ) throws(Diagnostic) -> Parameter {
+    try parameter(
+      name, shape: shape, initialization: initialization, decays: decays, component: component,
+      experts: nil)
+  }
+
+  /// As above, with one tensor for each of so many experts, whose number follows the part `expert` of the name.
+  mutating func parameter(
+    _ name: String, shape: [Int], initialization: Initialization, decays: Bool? = nil,
+    component: Component?, experts: Int?
+  ) throws(Diagnostic) -> Parameter {
     let component = component ?? .custom(layerName)
     guard shape.allSatisfy({ (1...Limits.width).contains($0) }) else {
       throw .badShape(of: name, shape, at: location)
@@ -173,7 +190,7 @@ public struct LayerContext {
     let groups = model.untied.groups(of: component, modalities: model.modalities)
     let declaration = ParameterDeclaration(
       name: (path + [name]).joined(separator: "."), shape: shape,
-      groups: groups.map(model.groupNames), component: component.name,
+      groups: groups.map(model.groupNames), experts: experts, component: component.name,
       initialization: initialization, decays: decays ?? (shape.count > 1))
     try declare(declaration)
     return Parameter(name: declaration.name, type: declaration.type, groups: groups)
@@ -248,8 +265,7 @@ public struct LayerContext {
     guard let groups = weights.groups else {
       return try addRows(op(nil), [x.value, try value(of: weights)])
     }
-    var plan = try add(.route(segments: model.modalities.count), [try input("modality")])
-    for segment in model.modalities.indices { plan = try add(.sync(segment: segment), [plan]) }
+    let plan = try modalityPlan()
     let grouped = try add(.gather, [x.value, plan])
     let result = try add(op(groups), [grouped, try value(of: weights), plan])
     return try addRows(.scatter, [result, plan])

@@ -30,7 +30,8 @@ extension Model {
       modalities.count <= Limits.modalities,
       errors.isEmpty || isBuildable
     else { throw Diagnostics(errors) }
-    var training = LayerContext(model: self, batch: batch, sequence: sequence)
+    var training = LayerContext(
+      model: self, batch: batch, sequence: sequence, collectsLosses: true)
     let loss = function("loss", in: &training) { try addLosses($0, to: &$1) }
     errors += training.diagnostics + unknownComponents(training.parameters)
     guard errors.isEmpty else { throw Diagnostics(errors) }
@@ -107,6 +108,16 @@ extension Model {
           try context.add(.binary(.add), [total, term])
         } ?? term
     }
+    for loss in context.losses {
+      if let placed = objectives.first(where: { $0.objective.name == loss.name }) {
+        throw .nameOfRouterLoss(loss.name, at: placed.location)
+      }
+      named.append(("loss.\(loss.name)", loss.sum))
+      total =
+        try total.map { total throws(Diagnostic) in
+          try context.add(.binary(.add), [total, loss.weighted])
+        } ?? loss.weighted
+    }
     guard let total else { return }
     context.graph.output(total, as: "loss")
     for (name, value) in named { context.graph.output(value, as: name) }
@@ -115,7 +126,7 @@ extension Model {
 
 extension LayerContext {
   /// Returns the scalar `value` times `weight`.
-  fileprivate mutating func weighted(
+  mutating func weighted(
     _ value: ValueID, by weight: Double
   ) throws(Diagnostic) -> ValueID {
     guard weight != 1 else { return value }

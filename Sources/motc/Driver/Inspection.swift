@@ -98,8 +98,9 @@ struct Inspection: Encodable {
   // MARK: Parts
 
   private static func tensors(of parameter: ParameterDeclaration) -> [Parameter] {
-    zip(parameter.tensorNames, parameter.groups ?? [["all"]]).map { name, group in
-      Parameter(
+    parameter.tensorNames.enumerated().map { index, name in
+      let group = parameter.group(ofTensor: index) ?? ["all"]
+      return Parameter(
         name: name, shape: parameter.shape, dtype: "F32",
         modality: group.joined(separator: "+"), component: parameter.component,
         count: parameter.shape.reduce(1, *))
@@ -152,8 +153,11 @@ struct Inspection: Encodable {
   ) -> Routing {
     // Gradient ops find their rows grouped already: only the forward ops have a routing of their own.
     let forward = (module.function("loss") ?? naive).graph
+    // A layer of experts has one for all that it is made of.
+    let plans = forward.nodes.filter { $0.op.groups != nil }.compactMap { forward.plan(of: $0) }
+      .filter { forward.type(of: $0).isModalityPlan }
     return Routing(
-      function: naive.name, routedOps: forward.nodes.count { $0.op.groups != nil },
+      function: naive.name, routedOps: Set(plans).count,
       modalities: module.modalities.count, naive: counts(naive.graph),
       optimized: counts(optimized.graph))
   }

@@ -8,7 +8,7 @@ struct Accumulation {
   let module: Module
   /// Batches of an update.
   private let batches: Int
-  private let inputs: [(name: String, ranges: [Range<Int>])]
+  private let inputs: [(name: String, ranges: [Range<Int>]?)]
 
   /// Prepares `module` for updates by so many batches.
   ///
@@ -25,10 +25,14 @@ struct Accumulation {
     (self.module, inputs) = (changed, gradients.counts)
   }
 
-  /// Returns the targets of all `batches`, by the name of the input that is their number.
+  /// Returns the targets of all `batches`, or how many these are, by the name of the input that is their number.
   func counts(of batches: [Batch]) -> [String: Int32] {
     var counts: [String: Int32] = [:]
     for (name, ranges) in inputs {
+      guard let ranges else {
+        counts[name] = Int32(batches.count)
+        continue
+      }
       let numbers = batches.map { batch in
         batch.targets.count { id in ranges.contains { $0.contains(Int(id)) } }
       }

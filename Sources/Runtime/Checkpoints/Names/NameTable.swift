@@ -52,9 +52,10 @@ package struct NameTable {
     _ ours: String, _ index: Int, of parameter: ParameterDeclaration, _ scheme: NameScheme,
     _ heads: HeadRows?
   ) throws(Diagnostic) -> Entry {
-    let parts = parameter.name.split(separator: ".", omittingEmptySubsequences: false)
-    let group = try parameter.groups.map { groups throws(Diagnostic) in
-      try scheme.group(groups[index].joined(separator: "+"), number: index)
+    let name = parameter.nameWithoutGroup(ofTensor: index)
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    let group = try parameter.group(ofTensor: index).map { group throws(Diagnostic) in
+      try scheme.group(group.joined(separator: "+"), number: index / (parameter.experts ?? 1))
     }
     for rule in scheme.rules {
       guard let name = rule.name(of: parts, group: group, shared: scheme.shared) else { continue }
