@@ -40,6 +40,11 @@ extension IRBuilder {
     IRValue(LLVMBuildOr(builder, a.ref, b.ref, ""))
   }
 
+  /// Combines the bits of two integers by “exclusive or”.
+  package func xor(_ a: IRValue, _ b: IRValue) -> IRValue {
+    IRValue(LLVMBuildXor(builder, a.ref, b.ref, ""))
+  }
+
   /// Shifts bits to the left; zeros come in.
   package func shiftLeft(_ a: IRValue, _ b: IRValue) -> IRValue {
     IRValue(LLVMBuildShl(builder, a.ref, b.ref, ""))
@@ -164,6 +169,13 @@ extension IRBuilder {
   /// Converts a signed integer to floating point.
   package func signedToFloat(_ a: IRValue, _ type: IRType) -> IRValue {
     IRValue(LLVMBuildSIToFP(builder, a.ref, type.ref, ""))
+  }
+
+  /// Converts a floating-point number to a signed integer, towards 0.
+  ///
+  /// - Requires: the integer fits.
+  package func floatToSigned(_ a: IRValue, _ type: IRType) -> IRValue {
+    IRValue(LLVMBuildFPToSI(builder, a.ref, type.ref, ""))
   }
 
   /// Widens a floating-point number.

@@ -103,10 +103,8 @@ private struct Request {
       try Compiler.function($0, of: module)
     }
     if !grad { held += module.functions.filter { !preferred.contains($0.name) } }
-    let wanted =
-      names
-      ?? (grad || hasTargets
-        ? ["loss"] + module.objectives.map { "loss.\($0.name)" } : ["logits"])
+    let parts = held.first?.graph.outputs.map(\.name).filter { $0.hasPrefix("loss.") } ?? []
+    let wanted = names ?? (grad || hasTargets ? ["loss"] + parts : ["logits"])
     for name in wanted { try add(name, from: held) }
     if grad, let gradients = held.first { use(gradients) }
   }

@@ -36,6 +36,7 @@ import Testing
       let plan = RoutingPlan(
         modality: rows["modality"] ?? [], segments: whole.module.modalities.count)
       for (name, counted) in gradients.counts {
+        let counted = try #require(counted)
         let numbers = whole.values.rows[counted.input] ?? []
         rows[name] = [
           Int32(numbers.count { id in counted.ranges.contains { $0.contains(Int(id)) } })
@@ -65,6 +66,33 @@ import Testing
       #expect(abs(Double(value) - expected) <= 1e-5 * max(1, expected), "\(name)")
     }
     #expect(losses.count == 1 + whole.module.objectives.count)
+  }
+
+  /// The losses that balance a router are means over a batch's tokens: over batches they are the mean of these.
+  @Test func whatExpertsAddIsTheMeanOverBatches() throws {
+    let module = try AgreementModel.named("experts_of_two").model.module(batch: 1, sequence: 11)
+    let loss = try #require(module.function("loss"))
+    let counted = try AccumulatedGradients(of: module)
+    let names = ["loss.balance", "loss.z"]
+    var (sums, means) = ([0.0, 0], [0.0, 0])
+    for seed in 1...3 {
+      let values = RandomInputs.make(module, seed: UInt64(seed))
+      var inputs = values.inputs
+      for (name, rows) in counted.counts {
+        let number = ReferenceValue(.integers([rows == nil ? 3 : 1]), type: .tensor(.i32, []))
+        inputs[name] = number
+      }
+      let part = try Interpreter.run(
+        counted.function.graph, inputs: inputs, parameters: values.parameters)
+      let whole = try Interpreter.run(
+        loss.graph, inputs: values.inputs, parameters: values.parameters)
+      for (index, name) in names.enumerated() {
+        sums[index] += try #require(part[name]?.numbers.first)
+        means[index] += try #require(whole[name]?.numbers.first) / 3
+      }
+    }
+    #expect(means.allSatisfy { $0 > 0 })
+    #expect(zip(sums, means).allSatisfy { abs($0 - $1) < 1e-12 * $1 })
   }
 
   @Test func aModuleWithoutALossHasNothingToAddUp() throws {

@@ -5,7 +5,7 @@ extension AgreementModel {
   /// All of them.
   static let all: [AgreementModel] =
     sizes + untyings + attentions + attentionBlocks + feedForwards + mixtures + arrangements
-    + continuous + towers
+    + continuous + towers + experts
 
   /// Tails and full panels of all kinds.
   private static let sizes = [

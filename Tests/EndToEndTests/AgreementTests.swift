@@ -68,6 +68,7 @@ import Testing
     "tiny", "even", "odd_large", "odd_larger", "merged", "mqa_half", "spans_documents",
     "wide_head", "geglu", "tied_head", "padded", "both_norms", "mixed_norms", "continuous",
     "three_widths", "replaced_tied", "hidden_documents", "chunks_alone", "blocks_of_one",
+    "experts_choose_untied", "experts_of_two",
   ])
   func roundedOperands(_ name: String) throws {
     try AgreementModel.named(name).agreement().compareFusedWithUnfused(

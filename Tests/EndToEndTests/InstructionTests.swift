@@ -59,6 +59,9 @@ import Testing
       "every_kernel", count: 2, width: 64, hidden: 96, sequence: 32, size: 31, bias: true,
       attention: Attention(heads: 2, normalizeQueryKey: true, documents: true, bias: true))
     let agreement = try model.agreement()
+    let experts = try AgreementModel.named("experts_of_two").agreement()
+    let choosing = try AgreementModel.named("experts_choose").agreement()
+    let counted = try AccumulatedGradients(of: experts.module).function
     var kinds: Set<String> = []
     var found: [String: Set<String>] = [:]
     let growing = try model.model.module(batch: 2, sequence: 16, context: .slots(40))
@@ -66,6 +69,8 @@ import Testing
     for (compilation, module, functions) in [
       (Compilation.fused, agreement.module, agreement.functions),
       (.unfused, agreement.module, agreement.functions), (.fused, growing, generation),
+      (.fused, experts.module, [counted]),
+      (.fused, choosing.module, choosing.functions),
     ] {
       let build = try compilation.on(target).at(precision).build(functions, of: module)
       kinds.formUnion(build.plan.entries.flatMap(\.calls).map { kind($0.kernel) })
@@ -84,7 +89,7 @@ import Testing
     "cachedAttention", "fewRowLinear", "embedGradient",
     "sum", "tokenWeights", "headLoss", "route", "sync", "blasLinear", "blasInputGradient",
     "blasWeightGradient", "squaredNorm", "clip", "adamW", "adamWPacked", "packForward",
-    "packBackward",
+    "packBackward", "routeExperts", "combine", "gates", "gatesGradient", "balance", "accumulate",
   ]
 
   /// Returns the name of the kernel's case.

@@ -14,6 +14,7 @@ import Testing
   @Test(
     arguments: [
       "even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all", "continuous",
+      "experts_large", "experts_of_two",
     ],
     Precision.allCases)
   func bitsAreEqual(_ name: String, _ precision: Precision) throws {

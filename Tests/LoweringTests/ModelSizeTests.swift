@@ -38,7 +38,9 @@ import Testing
   }
 
   /// Returns the model of `size` with a tower a modality, or with one set of weights for all.
-  private static func module(_ size: ModelSize, towers: Int) throws -> Module {
+  private static func module(
+    _ size: ModelSize, towers: Int, experts: Int? = nil
+  ) throws -> Module {
     let names = ["text", "image", "speech"].prefix(max(2, towers))
     let modalities = names.enumerated().map { index, name in
       let ids = size.vocabulary / names.count
@@ -56,7 +58,11 @@ import Testing
           RMSNorm()
         }
         Residual {
-          FeedForward(hidden: size.hidden)
+          if let experts {
+            Experts(experts, hidden: size.hidden)
+          } else {
+            FeedForward(hidden: size.hidden)
+          }
           RMSNorm()
         }
       }
@@ -87,14 +93,33 @@ import Testing
     }
   }
 
+  /// (E − 1) |FFN| + |router|, of which one expert takes a token.
+  @Test(arguments: sizes)
+  func expertsAreThosePublished(setting: String, size: ModelSize) throws {
+    let dense = ParameterCounts(try Self.module(size, towers: 1))
+    let module = try Self.module(size, towers: 1, experts: 4)
+    let counts = ParameterCounts(module)
+    let figure = try #require(Figure(try Self.row(setting, size)[5]))
+    #expect(figure.isWritten(for: Double(counts.matrices) / 1e6), "\(counts.matrices)")
+    let router = 4 * size.width * size.layers
+    #expect(counts.addedByExperts() == 3 * dense.count(of: "feed_forward") + router)
+    #expect(counts.count() == dense.count() + counts.addedByExperts())
+    #expect(counts.addedByModality() == 0)
+    #expect(counts.active(0) == dense.count() + router)
+    let costs = GraphCosts(try #require(module.function("logits")).graph, of: module)
+    let plain = try Self.module(size, towers: 1)
+    let least = GraphCosts(try #require(plain.function("logits")).graph, of: plain).mean()
+    #expect(abs(costs.mean() - least - 2 * Double(router)) < 1)
+  }
+
   @Test(arguments: sizes)
   func arithmeticIsThatPublished(setting: String, size: ModelSize) throws {
     let row = try Self.row(setting, size)
     for towers in 1...3 {
       let module = try Self.module(size, towers: towers)
       let costs = GraphCosts(try #require(module.function("logits")).graph, of: module)
-      let all = try #require(Figure(row[5]))
-      let head = try #require(Figure(row[6]))
+      let all = try #require(Figure(row[6]))
+      let head = try #require(Figure(row[7]))
       for modality in module.modalities.indices {
         let flops = costs.flops(modality: modality)
         #expect(all.isWritten(for: flops / 1e6), "\(flops)")

@@ -5,7 +5,7 @@ extension GradientFixture {
   /// Every op that has a derivative, in all its forms.
   static let cases =
     routing + [nil, groups].flatMap { linear($0) + norms($0) + channels($0) } + rotary + attention
-    + unary + binary + losses
+    + unary + binary + losses + experts
 
   private static func word(_ groups: Groups?) -> String { groups == nil ? "tied" : "routed" }
 
@@ -136,7 +136,41 @@ extension GradientFixture {
     ]
   }
 
+  private static let experts = [ExpertRouting.Rule.capacity(1), .top(2)].flatMap { rule in
+    [
+      Case("dispatch and combine, \(rule)") { t throws(TypingError) in
+        let plan = try t.expertPlan(rule, experts: 3)
+        let rows = try t.b.add(.dispatch, [t.rows(4, groups), plan])
+        return try [t.b.add(.combine, [t.b.unary(.silu, rows), plan])]
+      },
+      Case("gates, \(rule)") { t throws(TypingError) in
+        let plan = try t.expertPlan(rule, experts: 3)
+        let gates = try t.b.add(.gates, [t.rows(3, groups), plan])
+        let rows = try t.b.add(.dispatch, [t.rows(4, groups), plan])
+        return try [t.b.add(.combine, [t.b.binary(.multiply, rows, gates), plan])]
+      },
+      Case("linear of experts, \(rule)") { t throws(TypingError) in
+        let plan = try t.expertPlan(rule, experts: 2)
+        let rows = try t.b.add(.dispatch, [t.rows(4, groups), plan])
+        let weight = try t.b.parameter("expert.weight", [3, 4], groups, experts: 2)
+        let map = Groups(Array(0..<6))
+        let outputs = try t.b.append(.linear(map), [rows, weight, plan])
+        return try [t.b.add(.combine, [outputs[0], plan])]
+      },
+      Case("balance, \(rule)") { t throws(TypingError) in
+        let plan = try t.expertPlan(rule, experts: 3)
+        let weights = try t.b.append(.balance(hasCount: false), [plan])
+        let probabilities = try t.rows(3, groups)
+        let mean = try t.b.binary(.multiply, t.rows(1, groups), weights[1])
+        return try [t.b.binary(.multiply, probabilities, weights[0]), mean]
+      },
+    ]
+  }
+
   private static let losses = [
+    Case("log_sum_exp") { t throws(TypingError) in
+      try [t.b.add(.logSumExponentials, [t.rows(5)])]
+    },
     Case("row_sum") { t throws(TypingError) in try [t.b.add(.rowSum, [t.rows(3)])] },
     Case("sum of rows") { t throws(TypingError) in try [t.b.add(.sum, [t.rows(3)])] },
     Case("sum of a tensor") { t throws(TypingError) in try [t.b.add(.sum, [t.weight([2, 3])])] },

@@ -88,6 +88,14 @@ struct GradientFixture {
     return try b.append(op, operands + plan)
   }
 
+  /// Returns the plan of random scores of `experts` experts a group.
+  mutating func expertPlan(_ rule: ExpertRouting.Rule, experts: Int) throws(TypingError) -> ValueID
+  {
+    let routing = ExpertRouting(experts: experts, rule: rule)
+    return try b.add(
+      .routeExperts(routing, Self.groups), [rows(experts, Self.groups), b.nextPlan()])
+  }
+
   /// Returns x² + 1/2, which is positive.
   mutating func positive(_ x: ValueID) throws(TypingError) -> ValueID {
     try b.binary(.add, b.binary(.multiply, x, x), 0.5)
@@ -102,7 +110,7 @@ struct GradientFixture {
       case .tensor(_, let shape): factors = try weight(shape)
       case .rows(_, .sequence, _, let width): factors = try rows(width)
       case .rows(_, .grouped, _, let width): factors = try rows(width, Self.groups)
-      case .plan: continue
+      case .rows(_, .dispatched, _, _), .plan: continue
       }
       let sum = try b.add(.sum, [b.binary(.multiply, result, factors)])
       loss = if let old = loss { try b.binary(.add, old, sum) } else { sum }

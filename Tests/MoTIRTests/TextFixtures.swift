@@ -1,7 +1,7 @@
 /// Small modules in canonical text that together use every op, label, attribute and suffix.
 enum TextFixtures {
   /// All texts.
-  static let all = [routing, attention, cached, elementwise, continuous, losses]
+  static let all = [routing, experts, attention, cached, elementwise, continuous, losses]
 
   /// Routing, linear maps, norms and channels, routed and tied.
   static let routing = """
@@ -48,6 +48,43 @@ enum TextFixtures {
         %5 = linear %4, @shared.weight : f32[T=8, 6]
         %6 = column_sum %5 : f32[6]
         return
+      }
+    }
+
+    """
+
+  /// Experts of two groups, with both rules.
+  static let experts = """
+    module @experts batch 2 sequence 4 {
+      modality "text" 0..<10
+      modality "image" 10..<20
+      parameter @embedding.weight : f32[20, 8] component "embedding" init normal(0.02) decay
+      parameter @router.weight : f32[3, 8] by "text", "image" component "feed_forward" init normal(0.02) decay
+      parameter @expert.up.weight : f32[6, 8] by "text", "image" experts 3 component "feed_forward" init normal(0.02) decay
+      parameter @expert.down.weight : f32[8, 6] experts 3 component "feed_forward" init normal(0.02) decay
+      func @f {
+        %0 = input "tokens" : i32[T=8, 1]
+        %1 = embed %0, @embedding.weight : f32[T=8, 8]
+        %2 = input "modality" : i32[T=8, 1]
+        %3 = route %2 into 2 : plan[8, 2]
+        %4 = gather %1 by %3 : f32[R=8, 8]
+        %5 = linear %4, @router.weight by %3 groups [0, 1] : f32[R=8, 3]
+        %6 = log_sum_exp %5 : f32[R=8, 1]
+        %7 = route.experts %5 by %3 groups [0, 1] experts 3 top 2 : plan[E=16, 6, 8, 3]
+        %8 = dispatch %4 by %7 : f32[E=16, 8]
+        %9 = linear %8, @expert.up.weight by %7 groups [0, 1, 2, 3, 4, 5] : f32[E=16, 6]
+        %10 = gates %5 by %7 : f32[E=16, 1]
+        %11 = multiply %9, %10 : f32[E=16, 6]
+        %12 = combine %11 by %7 : f32[R=8, 6]
+        %13 = gates.gradient %10 by %7 : f32[R=8, 3]
+        %14 = route.experts %13 by %3 groups [_, 0] experts 3 capacity 1.5 : plan[E=12, 3, 8, 3]
+        %15 = dispatch %12 by %14 : f32[E=12, 6]
+        %16 = linear %15, @expert.down.weight by %14 groups [0, 1, 2] : f32[E=12, 8]
+        %17 = combine %16 by %14 : f32[R=8, 8]
+        %18, %19 = balance %7 : f32[R=8, 3], f32[R=8, 1]
+        %20 = input "count.0" : i32[]
+        %21, %22 = balance %14 count %20 : f32[R=8, 3], f32[R=8, 1]
+        return %17 as "x", %18 as "weights", %22 as "means"
       }
     }
 

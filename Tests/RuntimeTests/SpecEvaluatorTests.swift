@@ -60,7 +60,7 @@ import Testing
   @Test(arguments: [
     "chameleon", "chameleon-speech", "spoken-shapes", "dense", "benchmark", "benchmark-small",
     "benchmark-long", "benchmark-8", "benchmark-dense", "mot-7b", "bagel",
-    "hy-embodied", "pi0", "transfusion",
+    "hy-embodied", "pi0", "transfusion", "moe", "mot-moe",
   ])
   func examplesEvaluate(_ name: String) throws {
     let path = Self.package.appendingPathComponent("examples/\(name).swift-spec").path

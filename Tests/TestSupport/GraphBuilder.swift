@@ -72,11 +72,12 @@ package struct GraphBuilder {
 
   /// Returns the new parameter `name`, with a first dimension of groups if `groups` is given.
   package mutating func parameter(
-    _ name: String, _ shape: [Int], _ groups: Groups? = nil, component: String = "feed_forward",
+    _ name: String, _ shape: [Int], _ groups: Groups? = nil, experts: Int? = nil,
+    component: String = "feed_forward",
     initialization: Initialization = .normal(0.3)
   ) throws(TypingError) -> ValueID {
     let declaration = ParameterDeclaration(
-      name: name, shape: shape, groups: groups.map(names), component: component,
+      name: name, shape: shape, groups: groups.map(names), experts: experts, component: component,
       initialization: initialization, decays: shape.count > 1)
     parameters.append(declaration)
     return try add(.parameter(name), type: declaration.type)

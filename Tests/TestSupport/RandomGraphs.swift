@@ -5,10 +5,11 @@ package enum RandomGraphs {
   /// Returns a module whose function `loss` ends in the scalar outputs `loss` and `loss.NAME`; the same
   /// for the same seed.
   ///
+  /// - Parameter hasExperts: whether a block of experts comes behind the others.
   /// - Throws: `TypingError` never, unless this file is wrong.
-  package static func make(seed: UInt64) throws -> Module {
+  package static func make(seed: UInt64, hasExperts: Bool = false) throws -> Module {
     var maker = RandomGraphMaker(seed: seed)
-    return try maker.module("random.\(seed)")
+    return try maker.module("random.\(seed)", hasExperts: hasExperts)
   }
 }
 
@@ -43,12 +44,13 @@ struct RandomGraphMaker {
   }
 
   /// Builds the model.
-  mutating func module(_ name: String) throws(TypingError) -> Module {
+  mutating func module(_ name: String, hasExperts: Bool) throws(TypingError) -> Module {
     let table = try b.parameter(
       "embedding.weight", [vocabularySize, width], component: "embedding",
       initialization: .normal(0.7))
     var x = try b.add(.embed, [b.input("tokens"), table])
     for _ in 0..<random.integer(in: 1...4) { x = try block(x) }
+    if hasExperts { x = try experts(x) }
     if random.chance(0.7) {
       x = try b.norm(x, next("norm"), groups(), kind: random.pick([.rms, .layer]))
     }

@@ -161,7 +161,52 @@ class Model:
         merged = (weights @ v).transpose(1, 2).reshape(len(x), heads * width)
         return self.linear(merged, f"{name}.o", lambda _: heads * width, self.width, "o")
 
+    def experts(self, x, name):
+        """Each group's router and experts, on the rows of its modalities; padding takes part nowhere."""
+        sizes = self.sizes["experts"]
+        out = torch.zeros_like(x)
+        for full, rows, _ in self.towers(f"{name}.router.weight", "feed_forward"):
+            rows = rows[self.modality[rows] >= 0]
+            router = self.parameter(full, (sizes["count"], x.shape[1]), x.shape[1] ** -0.5)
+            # In the order in which motc has them: modality after modality.
+            rows = rows[torch.argsort(self.modality[rows], stable=True)]
+            scores = x[rows] @ router.T
+            gates = scores.softmax(-1)
+            chosen = self.chosen(gates.detach(), sizes)
+            if "top" in sizes:
+                share = chosen.double().mean(0) / sizes["top"]
+                self.router_losses["balance"] += sizes["count"] * (share * gates.mean(0)).sum()
+                self.router_losses["z"] += scores.logsumexp(-1).square().mean()
+                gates = gates * chosen / (gates * chosen).sum(-1, keepdim=True)
+            for expert in range(sizes["count"]):
+                taken = chosen[:, expert]
+                y = self.expert(x[rows[taken]], name, expert, full)
+                out = out.index_add(0, rows[taken], y * gates[taken, expert, None])
+        return out
+
+    def expert(self, x, name, number, router):
+        """One expert's network, of the same group as `router`."""
+        group = router.removeprefix(f"{name}.router").removesuffix("weight")
+        hidden, width = self.sizes["hidden"], x.shape[1]
+
+        def weight(part, rows, columns):
+            full = f"{name}.expert.{number}.{part}{group}weight"
+            return self.parameter(full, (rows, columns), columns**-0.5)
+
+        gate, up = x @ weight("gate", hidden, width).T, x @ weight("up", hidden, width).T
+        return (F.silu(gate) * up) @ weight("down", width, hidden).T
+
+    def chosen(self, gates, sizes):
+        """Returns which token goes to which expert: [n, E]."""
+        chosen = torch.zeros_like(gates, dtype=torch.bool)
+        if "top" in sizes:
+            return chosen.scatter(1, gates.topk(sizes["top"], dim=1).indices, True)
+        count = min(len(gates), math.ceil(sizes["capacity"] * len(gates) / sizes["count"]))
+        return chosen.scatter(0, gates.topk(count, dim=0).indices, True)
+
     def feed_forward(self, x, name):
+        if "experts" in self.sizes:
+            return self.experts(x, name)
         gate = self.linear(x, f"{name}.gate", self.width, self.hidden, "feed_forward")
         up = self.linear(x, f"{name}.up", self.width, self.hidden, "feed_forward")
         acted = F.silu(gate) if self.sizes["activation"] == "silu" else F.gelu(gate, approximate="tanh")
@@ -222,6 +267,8 @@ class Model:
         """Returns [T, V] for the rows of `data`, and what is said of continuous tokens: as they are, or noisy."""
         self.modality, self.positions = data["modality"], data["positions"]
         self.segments, self.documents = data["segments"], data["documents"]
+        names = ("balance", "z") if "top" in self.sizes.get("experts", {}) else ()
+        self.router_losses = dict.fromkeys(names, 0.0)
         vocabulary = max(end for _, end in self.sizes["modalities"].values())
         shape = (vocabulary, self.sizes["width"])
         table = self.parameter("embedding.weight", shape, 0.3)
@@ -271,6 +318,9 @@ class Model:
                 mean = (said[modality] - wanted).square().sum() / max(1, wanted.numel())
             named[f"loss.{objective['name']}"] = mean
             total = total + objective["weight"] * mean
+        for name, loss in self.router_losses.items():
+            named[f"loss.{name}"] = loss
+            total = total + self.sizes["experts"][name] * loss
         return {"loss": total, **named}
 
 

@@ -32,7 +32,8 @@ package struct GraphCosts: Hashable, Sendable {
         costs.append([Double](repeating: 0, count: module.modalities.count))
       }
       guard let index = names.firstIndex(of: component) else { continue }
-      for modality in costs[index].indices where Self.takesPart(modality, in: node, of: module) {
+      for modality in costs[index].indices
+      where Self.takesPart(modality, in: node, of: graph, module) {
         costs[index][modality] += flops
       }
     }
@@ -66,8 +67,11 @@ package struct GraphCosts: Hashable, Sendable {
   }
 
   /// `true` iff tokens of `modality` have weights in `node`; all groups of a weight have one shape.
-  private static func takesPart(_ modality: Int, in node: Node, of module: Module) -> Bool {
-    guard let groups = node.op.groups?.ofSegment, groups.count == module.modalities.count else {
+  private static func takesPart(
+    _ modality: Int, in node: Node, of graph: Graph, _ module: Module
+  ) -> Bool {
+    let map = graph.expertRouting(of: node)?.groups ?? node.op.groups
+    guard let groups = map?.ofSegment, groups.count == module.modalities.count else {
       return true
     }
     return groups[modality] != Groups.none
@@ -80,7 +84,8 @@ package struct GraphCosts: Hashable, Sendable {
     switch node.op {
     case .linear:
       let weights = graph.operandsWithoutPlan(of: node).dropFirst()
-      let flops = weights.reduce(0.0) { $0 + 2 * matrix(graph.type(of: $1)) }
+      let rows = graph.expertRouting(of: node)?.routing.perToken ?? 1
+      let flops = weights.reduce(0.0) { $0 + 2 * rows * matrix(graph.type(of: $1)) }
       return weights.first.map { (component(of: $0, in: graph, module), flops) }
     case .headLoss:
       let weight = node.operands[1]

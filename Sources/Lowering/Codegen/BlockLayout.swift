@@ -141,10 +141,14 @@ struct BlockLayout {
     case .step(let number):
       let step = program.steps[number]
       switch step.op {
-      case .unary, .binary, .channelMultiply, .channelAdd, .gather, .scatter, .embed, .columnSum:
+      case .unary, .binary, .channelMultiply, .channelAdd, .gather, .scatter, .dispatch, .embed,
+        .columnSum:
         return program.values[step.results[0]].width
-      case .norm, .normGradient, .rotary, .rowSum, .crossEntropy, .crossEntropyGradient: return nil
-      case .input, .parameter, .constant, .route, .sync, .linear, .linearInputGradient,
+      case .norm, .normGradient, .rotary, .rowSum, .logSumExponentials, .crossEntropy,
+        .crossEntropyGradient:
+        return nil
+      case .input, .parameter, .constant, .route, .sync, .routeExperts, .combine, .gates,
+        .gatesGradient, .balance, .linear, .linearInputGradient,
         .linearWeightGradient, .attention, .attentionGradient, .cachedAttention, .sum,
         .embedGradient, .tokenWeights,
         .headLoss, .headLossGradient:

@@ -14,6 +14,9 @@ extension BlockEmitter {
         self.read(step.operands[0], column, active)
       }
       write(step.results[0], ir.int(0), sum, 1)
+    case .logSumExponentials:
+      let (largest, sum) = softmaxSum(step.operands[0])
+      write(step.results[0], ir.int(0), ir.fadd(code.log(sum), largest), 1)
     case .crossEntropy: emitCrossEntropy(step)
     case .crossEntropyGradient: emitCrossEntropyGradient(step)
     default: preconditionFailure("\(step.op.mnemonic) is no reduction")

@@ -22,9 +22,8 @@ extension BlockEmitter {
       let index = ir.add(block.first, inBlock)
       var routed: IRValue?
       if let plan = program.plan, needsRouted(items) {
-        let layout = PlanLayout(tokens: program.rows, segments: plan.segments)
         routed = code.loadIndex(
-          frame.arguments[plan.argument], ir.add(index, ir.int(layout.rows)))
+          frame.arguments[plan.argument], ir.add(index, ir.int(plan.layout.firstRow)))
       }
       row = Row(inBlock: inBlock, index: index, routed: routed)
       if let strip { prefetch(strip, of: items, row: ir.add(index, ir.int(4))) }
@@ -181,6 +180,9 @@ extension BlockEmitter {
     let x = read(step.operands[0], column, active)
     switch step.op {
     case .gather, .scatter: return x
+    case .dispatch:
+      let segments = ir.int(program.plan?.segments ?? 0)
+      return ir.select(ir.compare(.less, block.segment, segments), x, ir.zero(x.type))
     case .unary(let function): return apply(function, x)
     case .binary(let function): return apply(function, x, read(step.operands[1], column, active))
     case .channelMultiply(let groups):

@@ -144,9 +144,9 @@ extension CodeGenerator {
             let isHere = ir.compare(.equal, segment(row), ir.int(target))
             ir.when(isHere) {
               ir.store(
-                ir.truncate(row, ir.i32), word(ir.add(ir.int(layout.rows), carried[0])))
+                ir.truncate(row, ir.i32), word(ir.add(ir.int(layout.firstRow), carried[0])))
               ir.store(
-                ir.truncate(carried[0], ir.i32), word(ir.add(ir.int(layout.slots), row)))
+                ir.truncate(carried[0], ir.i32), word(ir.add(ir.int(layout.firstSlot), row)))
             }
             return [ir.add(carried[0], ir.zeroExtend(isHere, ir.i64))]
           }[0]

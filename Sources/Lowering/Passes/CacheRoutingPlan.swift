@@ -44,7 +44,9 @@ extension Graph {
         cached[result] = isModality(definition(of: node.operands[0]))
       } else if case .sync = node.op {
         cached[result] = cached[node.operands[0].index]
-      } else if node.op == .input(Pass.planInput), case .plan(_, segments) = values[result].type {
+      } else if node.op == .input(Pass.planInput), case .plan(let plan) = values[result].type,
+        plan.experts == nil, plan.segments == segments
+      {
         cached[result] = true
       }
     }

@@ -34,7 +34,7 @@ extension ClusterGrowth {
       guard op.isPrologue || feedsOnly(found, next) else { continue }
       found.insert(next)
       // Above a norm only its gather belongs to it; above a gather are rows in another order.
-      for producer in producers(of: next) where !op.isPrologue || graph[producer].op == .gather {
+      for producer in producers(of: next) where !op.isPrologue || graph[producer].op.takesRows {
         open.insert(producer)
       }
     }
@@ -53,6 +53,6 @@ extension ClusterGrowth {
 extension Op {
   /// `true` iff a way that starts here is worth being computed while rows are packed.
   fileprivate var isPrologue: Bool {
-    if case .norm = self { true } else { self == .gather }
+    if case .norm = self { true } else { takesRows }
   }
 }

@@ -14,14 +14,14 @@ extension Pass {
 }
 
 extension Graph {
-  /// The plan by which rows are grouped, if the graph has exactly one.
+  /// The plan of modalities by which rows are grouped, if the graph has exactly one.
   ///
   /// Rows that are grouped by different plans do not cancel, and their types do not tell them apart.
   fileprivate func onlyPlan() -> ValueID? {
     var found: ValueID?
     for node in nodes {
       if case .sync = node.op { continue }
-      guard let plan = plan(of: node) else { continue }
+      guard let plan = plan(of: node), type(of: plan).isModalityPlan else { continue }
       if let found, found != plan { return nil }
       found = plan
     }
@@ -97,7 +97,8 @@ private struct GroupedResidency {
     var operands: [ValueID] = []
     for operand in node.operands {
       let own = source.type(of: operand).order
-      operands.append(try form(of: operand, in: own == nil ? nil : order ?? own))
+      operands.append(
+        try form(of: operand, in: own == nil || own == .dispatched ? own : order ?? own))
     }
     let results = try graph.copy(node, of: source, operands: operands)
     for (old, new) in zip(node.results, results) {

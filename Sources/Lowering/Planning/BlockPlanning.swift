@@ -39,24 +39,26 @@ extension FunctionPlanner {
     let plan = unit.nodes.compactMap { graph.plan(of: graph[$0]) }.first
     block.plan = plan
     var use: BlockProgram.PlanUse?
-    if let plan, case .plan(_, let segments) = graph.type(of: plan) {
-      use = .init(argument: block.argument(buffer(plan), .read), segments: segments)
+    if let plan, case .plan(let layout) = graph.type(of: plan) {
+      use = .init(argument: block.argument(buffer(plan), .read), layout: layout)
     }
     let rows = unitRows(unit)
     var sums: [(node: Node, partials: BufferID)] = []
     for id in unit.nodes {
       let node = graph[id]
       switch node.op {
-      case .gather: addGather(node, members, to: &block)
+      case .gather, .dispatch: addGather(node, members, to: &block)
       case .scatter: addScatter(node, members, to: &block)
       case .columnSum:
         let partials = addColumnSum(node, rows: rows, segments: use?.segments ?? 0, to: &block)
         sums.append((node, partials))
       case .linear, .linearInputGradient, .norm, .normGradient, .channelMultiply, .channelAdd,
-        .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
+        .rotary, .unary, .binary, .rowSum, .logSumExponentials, .embed, .crossEntropy,
+        .crossEntropyGradient:
         addStep(node, members, to: &block)
-      case .input, .parameter, .constant, .route, .sync, .linearWeightGradient, .attention,
-        .attentionGradient, .cachedAttention, .sum, .embedGradient, .tokenWeights, .headLoss,
+      case .input, .parameter, .constant, .route, .sync, .routeExperts, .combine, .gates,
+        .gatesGradient, .balance, .linearWeightGradient, .attention, .attentionGradient,
+        .cachedAttention, .sum, .embedGradient, .tokenWeights, .headLoss,
         .headLossGradient:
         preconditionFailure("\(node.op.mnemonic) is no step of a block")
       }
@@ -147,7 +149,8 @@ extension FunctionPlanner {
     let outer = outerStore(value, to: &block)
     let store = store(value, members, to: &block)
     let rows = BlockProgram.Source.rows(argument: source, .routed)
-    guard let outer else {
+    // A row that no expert takes is 0, which takes a step.
+    guard outer != nil || node.op == .dispatch else {
       block.numbers[value] = block.add(
         .init(width: width, element: element, source: rows, store: store))
       return
@@ -155,7 +158,7 @@ extension FunctionPlanner {
     let operand = block.add(.init(width: width, element: element, source: rows))
     let result = block.add(
       .init(width: width, element: element, source: .step, store: store, outer: outer))
-    block.steps.append(.init(op: .gather, operands: [operand], results: [result]))
+    block.steps.append(.init(op: node.op, operands: [operand], results: [result]))
     block.numbers[value] = result
   }
 

@@ -47,6 +47,8 @@ struct FunctionPlanner {
     case .parameter, .constant: break
     case .route(let segments): planRoute(node, segments)
     case .sync: planSync(node)
+    case .routeExperts(let routing, let groups): planRouteExperts(node, routing, groups)
+    case .combine, .gates, .gatesGradient, .balance: planExperts(node)
     case .linear, .linearInputGradient:
       if builder.plan.backend == .blas {
         planBlas(node)
@@ -57,7 +59,8 @@ struct FunctionPlanner {
       }
     case .linearWeightGradient: planWeightGradient(node)
     case .gather, .scatter, .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum,
-      .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient:
+      .rotary, .unary, .binary, .rowSum, .logSumExponentials, .embed, .crossEntropy,
+      .crossEntropyGradient, .dispatch:
       planBlock(unit)
     case .attention(let attention): planAttention(node, attention, gradient: false)
     case .attentionGradient(let attention): planAttention(node, attention, gradient: true)
@@ -168,9 +171,9 @@ struct FunctionPlanner {
   /// Returns the routing of a routed node, or `nil` for a tied one.
   func routing(_ node: Node) -> KernelRouting? {
     guard let groups = node.op.groups, let plan = node.operands.last,
-      case .plan(_, let segments) = graph.type(of: plan)
+      case .plan(let layout) = graph.type(of: plan)
     else { return nil }
-    return KernelRouting(segments: segments, groups: groups)
+    return KernelRouting(segments: layout.segments, groups: groups, experts: layout.experts)
   }
 
   /// Returns a routed node's plan as an argument.

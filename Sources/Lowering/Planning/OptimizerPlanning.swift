@@ -77,7 +77,7 @@ extension PlanBuilder {
       kernel: .adamWPacked(forward: parameter.forward != nil, backward: parameter.backward != nil),
       arguments: state + forms.map { .buffer($0, .write) } + [
         .integer(declaration.shape[0]), .integer(declaration.shape[1]),
-        .integer(declaration.groups?.count ?? 1), .integer(declaration.decays ? 1 : 0),
+        .integer(declaration.tensorCount), .integer(declaration.decays ? 1 : 0),
       ], flops: 0,
       bytes: 7 * Double(plan[parameter.master].bytes)
         + forms.reduce(0) { $0 + Double(plan[$1].bytes) }, nodes: [])
@@ -112,7 +112,7 @@ extension PlanBuilder {
       kernel: kernel,
       arguments: [
         .buffer(parameter.master, .read), .buffer(form, .write), .integer(shape[0]),
-        .integer(shape[1]), .integer(parameter.declaration.groups?.count ?? 1),
+        .integer(shape[1]), .integer(parameter.declaration.tensorCount),
       ], flops: 0, bytes: Double(plan[parameter.master].bytes + plan[form].bytes), nodes: [])
   }
 }

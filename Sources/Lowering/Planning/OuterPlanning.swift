@@ -21,7 +21,7 @@ extension FunctionPlanner {
     else { return nil }
     let (rows, width) = shape(value)
     var parts = 1
-    if let plan, case .plan(_, let segments) = graph.type(of: plan) { parts = segments }
+    if let plan, case .plan(let layout) = graph.type(of: plan) { parts = layout.segments }
     let bytes = builder.plan.operands.outerBytes(
       rows: rows, width: builder.plan.tile.padded(width), parts: parts)
     let buffer = builder.addTemporary(bytes: bytes, label: "%\(value.index) laid out")

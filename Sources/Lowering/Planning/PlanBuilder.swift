@@ -94,7 +94,7 @@ struct PlanBuilder {
   private mutating func addForm(
     _ matrix: ParameterDeclaration, wide: Int, deep: Int, _ kind: String
   ) -> BufferID {
-    let bytes = 4 * (matrix.groups?.count ?? 1) * plan.packedUnits(wide: wide, deep: deep)
+    let bytes = 4 * matrix.tensorCount * plan.packedUnits(wide: wide, deep: deep)
     return add(.packed, bytes: bytes, label: "\(matrix.name) \(kind)")
   }
 

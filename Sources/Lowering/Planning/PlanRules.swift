@@ -102,7 +102,9 @@ private struct PlanRules {
     case .input(let name) where name.hasPrefix(Module.cachePrefix):
       cacheReaderViolations(node, name)
     case .input: planViolations(node)
-    case .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient, .norm,
+    case .parameter, .constant, .route, .sync, .gather, .scatter, .routeExperts, .dispatch,
+      .combine,
+      .gates, .gatesGradient, .balance, .logSumExponentials, .linearWeightGradient, .norm,
       .normGradient, .channelMultiply, .channelAdd, .columnSum, .attention, .attentionGradient,
       .unary, .binary, .rowSum, .sum, .tokenWeights:
       []
@@ -127,7 +129,7 @@ private struct PlanRules {
       }
       let declared = module.parameter(name)
       let isGrouped = node.op.groups != nil
-      if declared?.shape.count == 2, (declared?.groups != nil) == isGrouped { return nil }
+      if declared?.shape.count == 2, declared?.isGrouped == isGrouped { return nil }
       return Diagnostic(
         "\(node.op.mnemonic) takes `@\(name)` as \(isGrouped ? "one matrix a group" : "one matrix"), "
           + "and it is declared as something else", at: node.location,

@@ -5,8 +5,8 @@ package import MoTIR
 /// A cluster is executed block by block: a kernel takes some rows through all of its nodes before
 /// it takes the next ones. Hence:
 /// 1. Every member works row by row, moves rows, or sums them up (`admits`).
-/// 2. All members have the same number of rows, and inside the kernel the same order. Gather is an
-///    entry: what it reads is in another order, so that nobody inside may define it. Scatter is an
+/// 2. All members have the same number of rows, and inside the kernel the same order. Gather and dispatch are
+///    entries: what they read is in another order, so that nobody inside may define it. Scatter is an
 ///    exit: nobody inside may read its result.
 /// 3. A sum over rows is complete after the last block only: nobody inside may read it.
 /// 4. Where members are matrix multiplications, no row of one is wider than `widest`: a block of what one
@@ -51,7 +51,9 @@ package struct ClusterLegality {
       for operand in graph[id].operands {
         let source = graph.values[operand.index].definition
         guard inside.contains(source) else { continue }
-        if graph[id].op == .gather { return "gather reads rows that the cluster computes" }
+        if graph[id].op.takesRows {
+          return "\(graph[id].op.mnemonic) reads rows that the cluster computes"
+        }
         let op = graph[source].op
         if op == .scatter || op.sumsRows {
           return "\(graph[id].op.mnemonic) reads a \(op.mnemonic) of the cluster"
@@ -88,7 +90,7 @@ package struct ClusterLegality {
     /// Adds a member; returns why it does not go with those before.
     mutating func add(_ node: Node, in graph: Graph) -> String? {
       // A width of 1 makes types of the same rows equal.
-      let own = graph.type(of: node.op == .gather ? node.results[0] : node.operands[0]).withWidth(1)
+      let own = graph.type(of: node.op.takesRows ? node.results[0] : node.operands[0]).withWidth(1)
       if let rows, rows != own { return "\(own) and \(rows) are not the same rows" }
       rows = own
       if let next = graph.plan(of: node) {
@@ -121,7 +123,10 @@ extension Graph {
 
 extension Op {
   /// `true` iff the op puts rows into another order.
-  var movesRows: Bool { self == .gather || self == .scatter }
+  var movesRows: Bool { takesRows || self == .scatter }
+
+  /// `true` iff the op takes rows of another order from where they are.
+  var takesRows: Bool { self == .gather || self == .dispatch }
 
   /// `true` iff the op adds up rows, block by block.
   var sumsRows: Bool { if case .columnSum = self { true } else { false } }

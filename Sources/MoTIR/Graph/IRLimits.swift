@@ -38,11 +38,14 @@ extension ValueType {
       return Self.violation(of: shape)
     case .rows(_, _, let count, let width):
       return Self.violation(ofTokens: count) ?? Self.violation(of: [count, width])
-    case .plan(let tokens, let segments):
-      if !(1...IRLimits.segments).contains(segments) {
-        return "a plan of \(segments) segments, and 1 to \(IRLimits.segments) are allowed"
+    case .plan(let plan):
+      if !(1...IRLimits.segments).contains(plan.segments) {
+        return "a plan of \(plan.segments) segments, and 1 to \(IRLimits.segments) are allowed"
       }
-      return Self.violation(ofTokens: tokens)
+      if let experts = plan.experts, experts < 1 || !plan.segments.isMultiple(of: experts) {
+        return "a plan of \(plan.segments) segments of \(experts) experts each"
+      }
+      return Self.violation(ofTokens: plan.tokens) ?? Self.violation(ofTokens: plan.rows)
     }
   }
 

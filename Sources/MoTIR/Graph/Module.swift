@@ -92,6 +92,10 @@ public struct ParameterDeclaration: Hashable, Sendable {
   public let shape: [Int]
   /// The names of the modalities that share each group's tensor; `nil` for a parameter of all tokens.
   public let groups: [[String]]?
+  /// For how many experts each group has a tensor; `nil` for a parameter that is not experts'.
+  ///
+  /// The number of the expert follows the part `expert` of the name.
+  public let experts: Int?
   /// What it belongs to: `embedding`, `attention`, `feed_forward`, `norm`, `head` or a custom layer's name.
   public let component: String
   /// How it starts.
@@ -103,30 +107,54 @@ public struct ParameterDeclaration: Hashable, Sendable {
 
   /// Creates a parameter.
   public init(
-    name: String, shape: [Int], groups: [[String]]?, component: String,
+    name: String, shape: [Int], groups: [[String]]?, experts: Int? = nil, component: String,
     initialization: Initialization, decays: Bool, isFrozen: Bool = false
   ) {
     self.name = name
     self.shape = shape
     self.groups = groups
+    self.experts = experts
     self.component = component
     self.initialization = initialization
     self.decays = decays
     self.isFrozen = isFrozen
   }
 
-  /// The type of the value in a graph: the shape, with the groups as first dimension where it is untied.
-  public var type: ValueType { .tensor(.f32, (groups.map { [$0.count] } ?? []) + shape) }
+  /// `true` iff routed ops read it: it has tensors for groups of modalities or for experts.
+  public var isGrouped: Bool { groups != nil || experts != nil }
 
-  /// The names of its tensors in a file, one a group: the group's name stands before the last part, in place of
-  /// those of all groups if they stand there.
+  /// The number of its tensors: one an expert of each group.
+  public var tensorCount: Int { (groups?.count ?? 1) * (experts ?? 1) }
+
+  /// The type of the value in a graph: the shape, with the tensors as first dimension where it is grouped.
+  public var type: ValueType { .tensor(.f32, (isGrouped ? [tensorCount] : []) + shape) }
+
+  /// The names of its tensors in a file: the group's name stands before the last part, in place of those of all
+  /// groups if they stand there, and the number of an expert behind the part `expert`.
   public var tensorNames: [String] {
-    guard let groups else { return [name] }
-    return groups.map { Self.name(commonName, of: [$0]) }
+    (0..<tensorCount).map { index in
+      let name = nameWithoutGroup(ofTensor: index)
+      return group(ofTensor: index).map { Self.name(name, of: [$0]) } ?? name
+    }
+  }
+
+  /// Returns the modalities that take tensor `index`; `nil` where all do.
+  package func group(ofTensor index: Int) -> [String]? { groups?[index / (experts ?? 1)] }
+
+  /// The part of the name that the number of an expert follows.
+  static let expertPart: Substring = "expert"
+
+  /// Returns the name of tensor `index` without modalities.
+  package func nameWithoutGroup(ofTensor index: Int) -> String {
+    guard let experts else { return commonName }
+    var parts = commonName.split(separator: ".", omittingEmptySubsequences: false)
+    let place = parts.firstIndex(of: Self.expertPart).map { $0 + 1 } ?? parts.endIndex
+    parts.insert("\(index % experts)", at: place)
+    return parts.joined(separator: ".")
   }
 
   /// The name without the modalities of all groups before the last part.
-  package var commonName: String {
+  private var commonName: String {
     let cut = name.lastIndex(of: ".") ?? name.startIndex
     let all = ".\((groups ?? []).flatMap(\.self).joined(separator: "+"))"
     guard groups != nil, name[..<cut].hasSuffix(all) else { return name }

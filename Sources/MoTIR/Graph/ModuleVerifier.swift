@@ -12,9 +12,10 @@
 //    `cache.…`, f32[batch, context, width], of the same width in all functions, or a number of targets `count.…`,
 //    i32[], or `latents.NAME`, `noise.NAME`, f32[T=tokens, latents], or `timesteps.NAME`, f32[T=tokens, 1], of a
 //    continuous modality (all three also by plan).
-// 8. All values with rows have one row a token of the batch, in `@decode` one a sequence. A plan has all tokens and
-//    a segment for each modality.
-// 9. A routed op that reads a parameter maps segments to groups as the parameter declares.
+// 8. All values with rows have one row a token of the batch, in `@decode` one a sequence, or as many as a plan of
+//    experts. A plan has all tokens, and if it is not of experts a segment for each modality.
+// 9. A routed op that reads a parameter maps segments to groups as the parameter declares. Where that has experts,
+//    so does the plan, which sorts by the same groups and as many experts; the map is 0, 1, ….
 // 10. An attention's batch is the module's batch.
 // 11. The parameters have at most 2^50 elements together, and so have the values of a function.
 
@@ -66,6 +67,16 @@ extension Module {
   }
 }
 
+extension Graph {
+  /// The numbers of rows of the plans of experts.
+  fileprivate var expertRows: Set<Int> {
+    Set(
+      values.compactMap { value in
+        if case .plan(let plan) = value.type, plan.experts != nil { plan.rows } else { nil }
+      })
+  }
+}
+
 /// Checks the invariants of one module.
 private struct ModuleVerifier {
   var diagnostics: [Diagnostic] = []
@@ -75,6 +86,8 @@ private struct ModuleVerifier {
   private var groupMaps: [String: [Int]] = [:]
   private var types: [String: ValueType] = [:]
   private var caches: [String: ValueType] = [:]
+  /// The rows of the plans of experts in the function that is checked.
+  private var expertRows: Set<Int> = []
 
   init(_ module: Module, _ places: SourcePlaces?) {
     self.module = module
@@ -191,6 +204,7 @@ private struct ModuleVerifier {
         report("`@\(parameter.name)` starts with the deviation \(deviation)", at: place)
       }
       if let groups = parameter.groups { check(groups, of: parameter, at: place) }
+      checkExperts(of: parameter, at: place)
     }
   }
 
@@ -224,6 +238,18 @@ private struct ModuleVerifier {
         "the groups of `@\(parameter.name)` hold a modality twice, or none", at: place)
     }
     groupMaps[parameter.name] = map
+  }
+
+  private mutating func checkExperts(of parameter: ParameterDeclaration, at place: Location?) {
+    guard let experts = parameter.experts else { return }
+    if experts < 1 || experts > IRLimits.segments || parameter.tensorCount > IRLimits.segments {
+      report("`@\(parameter.name)` has \(experts) experts", at: place)
+    }
+    if !parameter.name.split(separator: ".").contains(ParameterDeclaration.expertPart) {
+      report(
+        "`@\(parameter.name)` has experts, and no part of its name is `expert`", at: place,
+        help: "the number of an expert follows that part")
+    }
   }
 
   private mutating func checkObjectives() {
@@ -275,6 +301,7 @@ private struct ModuleVerifier {
     var verifier = GraphVerifier(function.graph, function: function.name, places: places)
     verifier.run()
     if verifier.diagnostics.isEmpty {
+      expertRows = function.graph.expertRows
       for id in function.graph.nodeIDs {
         let node = function.graph[id]
         for violation in violations(of: node, in: function) + cacheViolations(node, function.graph)
@@ -325,11 +352,16 @@ private struct ModuleVerifier {
   private func sizeViolation(_ type: ValueType, tokens: Int) -> String? {
     switch type {
     case .tensor: return nil
+    case .rows(_, .dispatched, let count, _):
+      if expertRows.contains(count) { return nil }
+      return "\(type) has \(count) rows, and no plan of experts has"
     case .rows(_, _, let count, _):
       if count == tokens { return nil }
       return "\(type) has \(count) rows, and the batch has \(tokens) tokens"
-    case .plan(let count, let segments):
-      if count == tokens, segments == module.modalities.count { return nil }
+    case .plan(let plan):
+      if plan.tokens == tokens, plan.experts != nil || plan.segments == module.modalities.count {
+        return nil
+      }
       return "\(type) is not of the batch's \(tokens) tokens and "
         + "\(module.modalities.count) modalities"
     }
@@ -348,8 +380,8 @@ private struct ModuleVerifier {
 
   private func violations(ofInput name: String, type: ValueType, tokens: Int) -> [Diagnostic] {
     if name == "plan" {
-      if case .plan = type { return [] }
-      return [Diagnostic("\"plan\" is \(type), and not a plan")]
+      if type.isModalityPlan { return [] }
+      return [Diagnostic("\"plan\" is \(type), and not a plan of modalities")]
     }
     if name.hasPrefix(Module.cachePrefix) { return violations(ofCache: name, type: type) }
     if name.hasPrefix(Module.countPrefix) {
@@ -386,12 +418,30 @@ private struct ModuleVerifier {
     ]
   }
 
+  /// Returns how `node` reads the parameter `name` of experts as something else.
+  private func expertViolation(
+    of node: Node, in graph: Graph, _ groups: Groups, _ name: String, _ experts: Int
+  ) -> Diagnostic? {
+    let count = module.parameter(name)?.tensorCount ?? 0
+    if groups.ofSegment == Array(0..<count), let plan = node.operands.last,
+      case .routeExperts(let routing, let map) = graph.definition(of: plan).op,
+      routing.experts == experts, map.ofSegment == groupMaps[name] ?? map.ofSegment
+    {
+      return nil
+    }
+    return Diagnostic(
+      "`@\(name)` has \(experts) experts, and is read by a plan of others",
+      suggestion: "take the plan of a `route.experts` of its groups")
+  }
+
   private func groupViolations(of node: Node, in graph: Graph) -> [Diagnostic] {
     guard let groups = node.op.groups else { return [] }
     return node.operands.compactMap { operand in
-      guard case .parameter(let name) = graph.definition(of: operand).op,
-        let declared = groupMaps[name], declared != groups.ofSegment
-      else { return nil }
+      guard case .parameter(let name) = graph.definition(of: operand).op else { return nil }
+      if let experts = module.parameter(name)?.experts {
+        return expertViolation(of: node, in: graph, groups, name, experts)
+      }
+      guard let declared = groupMaps[name], declared != groups.ofSegment else { return nil }
       return Diagnostic(
         "`groups` is \(groups.text), and the groups of `@\(name)` make it \(Groups(declared).text)")
     }

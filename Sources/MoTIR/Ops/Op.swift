@@ -106,6 +106,23 @@ public enum Op: Hashable, Sendable {
   /// (rows in grouped order, plan) → the same rows in sequence order.
   case scatter
 
+  // MARK: Experts
+
+  /// (scores [R, E], plan) → the plan by which tokens of segments with a group go to the group's experts.
+  case routeExperts(ExpertRouting, Groups)
+  /// (rows, plan of experts) → row r is that of token rows[r]; 0 where r is in no segment.
+  case dispatch
+  /// (rows of experts, plan of experts) → the sum of each token's rows.
+  case combine
+  /// (probabilities [R, E], plan of experts) → the probability of each row's token and expert, 1 wide.
+  case gates
+  /// (dgates, plan of experts) → dprobabilities.
+  case gatesGradient
+  /// (plan of experts, count?) → weights [R, E] whose sum with the probabilities is 1 where experts take equal
+  /// shares, and weights of a mean, 1 wide; by group, over the tokens that its experts take. With a count, i32[],
+  /// both are divided by it: the number of batches.
+  case balance(hasCount: Bool)
+
   // MARK: Linear maps
 
   /// (x, w1…wn, plan?) → y1…yn, yi = x wiᵀ; wi is [N, D] or [G, N, D].
@@ -149,6 +166,8 @@ public enum Op: Hashable, Sendable {
   case binary(Binary)
   /// (x) → the sum of each row, 1 wide.
   case rowSum
+  /// (x) → log Σ exp of each row, 1 wide.
+  case logSumExponentials
   /// (x) → the sum of all elements, a scalar.
   case sum
 

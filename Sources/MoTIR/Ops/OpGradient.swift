@@ -7,9 +7,14 @@ extension ReversePass {
   /// - Throws: `Diagnostic` if the op has no derivative.
   mutating func differentiate(_ node: Node) throws(Diagnostic) {
     switch node.op {
-    case .input, .parameter, .constant, .route, .sync, .tokenWeights: return
+    case .input, .parameter, .constant, .route, .sync, .tokenWeights, .routeExperts, .balance:
+      return
     case .gather: try permute(node, back: .scatter)
     case .scatter: try permute(node, back: .gather)
+    case .dispatch: try dispatch(node, back: .combine)
+    case .combine: try dispatch(node, back: .dispatch)
+    case .gates: try gates(node)
+    case .logSumExponentials: try logSumExponentials(node)
     case .linear(let groups): try linear(node, groups)
     case .norm(let norm, let groups): try self.norm(node, norm, groups)
     case .channelMultiply(let groups): try channelMultiply(node, groups)
@@ -28,7 +33,7 @@ extension ReversePass {
         "attention.cached has no derivative: it is for generation", at: node.location,
         suggestion: "differentiate a loss that attends by `attention`")
     case .linearInputGradient, .linearWeightGradient, .normGradient, .attentionGradient,
-      .embedGradient, .crossEntropyGradient, .headLossGradient:
+      .embedGradient, .crossEntropyGradient, .headLossGradient, .gatesGradient:
       throw Diagnostic(
         "\(node.op.mnemonic) is a gradient already, and has no derivative", at: node.location,
         suggestion: "differentiate the loss once only")

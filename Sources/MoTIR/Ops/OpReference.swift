@@ -14,6 +14,12 @@ extension Evaluation {
     case .sync: [operands[0].contents]
     case .gather: [gather()]
     case .scatter: [scatter()]
+    case .routeExperts(let routing, let groups): [routeExperts(routing, groups)]
+    case .dispatch: [dispatch()]
+    case .combine: [combine()]
+    case .gates: [gates()]
+    case .gatesGradient: [gatesGradient()]
+    case .balance(let hasCount): balance(hasCount: hasCount)
     case .linear(let groups): linear(groups)
     case .linearInputGradient(let groups): [linearInputGradient(groups)]
     case .linearWeightGradient(let groups): linearWeightGradient(groups)
@@ -29,6 +35,7 @@ extension Evaluation {
     case .unary(let function): [unary(function)]
     case .binary(let function): [binary(function)]
     case .rowSum: [rowSum()]
+    case .logSumExponentials: [logSumExponentials()]
     case .sum: [.numbers([numbers(0).reduce(0, +)])]
     case .embed: try [embed()]
     case .embedGradient(let vocabulary): try [embedGradient(vocabulary)]

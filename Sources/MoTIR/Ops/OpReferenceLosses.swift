@@ -112,7 +112,7 @@ extension Evaluation {
   }
 
   /// Returns log Σ exp(x), without overflow.
-  private func logSumExponentials(_ x: ArraySlice<Double>) -> Double {
+  func logSumExponentials(_ x: ArraySlice<Double>) -> Double {
     let largest = x.max() ?? -.infinity
     return largest
       + Mathematics.logarithm(x.reduce(0) { $0 + Mathematics.exponential($1 - largest) })

@@ -17,10 +17,10 @@ extension Evaluation {
 
   /// Returns the plan of the input `modality`, if `type` is a plan and that input is there.
   private func derivedPlan(_ type: ValueType) -> ReferenceValue? {
-    guard case .plan(_, let segments) = type, let modality = inputs["modality"],
+    guard case .plan(let plan) = type, plan.experts == nil, let modality = inputs["modality"],
       modality.isConsistent, modality.type.element == .i32
     else { return nil }
-    return ReferenceValue(RoutingPlan(modality: modality.integers, segments: segments))
+    return ReferenceValue(RoutingPlan(modality: modality.integers, segments: plan.segments))
   }
 
   /// Returns the parameter `name`.

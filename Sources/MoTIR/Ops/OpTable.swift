@@ -50,6 +50,22 @@ extension Op {
       row("sync", "(plan) → plan", "the host waits for the size of a segment", [.effect])
     case .gather: row("gather", "(rows T, plan) → rows R", "sequence order to grouped order")
     case .scatter: row("scatter", "(rows R, plan) → rows T", "grouped order to sequence order")
+    case .routeExperts:
+      row(
+        "route.experts", "(scores, plan) → plan",
+        "by group, each expert takes its best tokens, or each token its best experts")
+    case .dispatch:
+      row("dispatch", "(rows R, plan) → rows E", "the row of each token that an expert takes")
+    case .combine: row("combine", "(rows E, plan) → rows R", "the sum of each token's rows")
+    case .gates:
+      row("gates", "(p, plan) → gates", "the probability of each row's token and expert")
+    case .gatesGradient:
+      row("gates.gradient", "(dgates, plan) → dp", "the gradient of the probabilities")
+    case .balance:
+      row(
+        "balance", "(plan, count?) → weights, means",
+        "E · share of rows of the expert / n and 1 / n at the n tokens of a group; over the count if there is one"
+      )
     case .linear:
       row("linear", "(x, w…, plan?) → y…", "yᵢ = x wᵢᵀ", rowwise.union(.matmul))
     case .linearInputGradient:
@@ -98,6 +114,8 @@ extension Op {
         function.rawValue, "(a, b) → y", "\(function.formula); b may be 1 wide or a scalar",
         rowwise.union(.elementwise))
     case .rowSum: row("row_sum", "(x) → y", "the sum of each row", rowwise)
+    case .logSumExponentials:
+      row("log_sum_exp", "(x) → y", "log Σ exp of each row", rowwise)
     case .sum: row("sum", "(x) → f32[]", "the sum of all elements", [.permutable])
     case .embed: row("embed", "(tokens, table) → rows", "the table's row of each token", rowwise)
     case .embedGradient:
@@ -142,7 +160,9 @@ extension Op {
       .norm(_, let groups), .normGradient(_, let groups), .channelMultiply(let groups),
       .channelAdd(let groups), .columnSum(let groups, _):
       groups
-    case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .rotary, .attention,
+    case .routeExperts(_, let groups): groups
+    case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .dispatch, .combine,
+      .gates, .gatesGradient, .balance, .logSumExponentials, .rotary, .attention,
       .attentionGradient, .cachedAttention, .unary, .binary, .rowSum, .sum, .embed, .embedGradient,
       .crossEntropy,
       .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:

@@ -6,9 +6,11 @@ extension Op {
   public var needsDeclaredType: Bool {
     switch self {
     case .input, .parameter, .constant: true
-    case .route, .sync, .gather, .scatter, .linear, .linearInputGradient, .linearWeightGradient,
-      .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary, .attention,
-      .attentionGradient, .cachedAttention, .unary, .binary, .rowSum, .sum, .embed, .embedGradient,
+    case .route, .sync, .gather, .scatter, .routeExperts, .dispatch, .combine, .gates,
+      .gatesGradient, .balance, .linear, .linearInputGradient, .linearWeightGradient, .norm,
+      .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary, .attention,
+      .attentionGradient, .cachedAttention, .unary, .binary, .rowSum,
+      .logSumExponentials, .sum, .embed, .embedGradient,
       .crossEntropy,
       .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:
       false
@@ -32,6 +34,12 @@ extension Op {
     case .sync(let segment): return try sync(types, segment)
     case .gather: return try permute(types, from: .sequence, to: .grouped)
     case .scatter: return try permute(types, from: .grouped, to: .sequence)
+    case .routeExperts(let routing, let groups): return try routeExperts(types, routing, groups)
+    case .dispatch: return try dispatch(types, back: false)
+    case .combine: return try dispatch(types, back: true)
+    case .gates: return try gates(types, gradient: false)
+    case .gatesGradient: return try gates(types, gradient: true)
+    case .balance(let hasCount): return try balance(types, hasCount: hasCount)
     case .linear(let groups): return try linear(types, groups)
     case .linearInputGradient(let groups): return try linearInputGradient(types, groups)
     case .linearWeightGradient(let groups): return try linearWeightGradient(types, groups)
@@ -46,7 +54,7 @@ extension Op {
     case .cachedAttention(let attention): return try cachedAttention(types, attention)
     case .unary: return try unary(types)
     case .binary: return try binary(types)
-    case .rowSum: return [try types.single().withWidth(1)]
+    case .rowSum, .logSumExponentials: return [try types.single().withWidth(1)]
     case .sum:
       try types.count(1)
       try types.float(0)
@@ -69,7 +77,7 @@ extension Op {
   ) throws(TypingError) -> [ValueType] {
     guard let declared else { return [] }
     if case .input = self, types.types.count == 1 {
-      let (tokens, _) = try types.plan(0)
+      let tokens = try types.modalityPlan(0).tokens
       guard case .rows(_, .grouped, tokens, _) = declared else {
         throw types.error("an input by plan has grouped rows, one a token, and not \(declared)")
       }
@@ -78,7 +86,9 @@ extension Op {
     try types.count(0)
     if case .parameter = self, case .tensor(.f32, _) = declared { return [declared] }
     if case .constant = self, declared.element == .f32 { return [declared] }
-    if case .input = self, declared.order != .grouped { return [declared] }
+    if case .input = self, declared.order == nil || declared.order == .sequence {
+      return [declared]
+    }
     throw types.error("cannot be of type \(declared)")
   }
 
@@ -92,7 +102,7 @@ extension Op {
 
   private func sync(_ types: OperandTypes, _ segment: Int) throws(TypingError) -> [ValueType] {
     try types.count(1)
-    let (_, segments) = try types.plan(0)
+    let segments = try types.modalityPlan(0).segments
     guard (0..<segments).contains(segment) else {
       throw types.error("segment \(segment) is outside 0..<\(segments)")
     }
@@ -103,7 +113,7 @@ extension Op {
     _ types: OperandTypes, from: RowOrder, to: RowOrder
   ) throws(TypingError) -> [ValueType] {
     try types.count(2)
-    let (tokens, _) = try types.plan(1)
+    let tokens = try types.modalityPlan(1).tokens
     guard case .rows(_, from, tokens, _) = types[0] else {
       throw types.error("wants rows [\(from.rawValue)=\(tokens), …], and got \(types[0])")
     }

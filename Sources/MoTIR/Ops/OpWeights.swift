@@ -8,7 +8,8 @@ extension Op {
     case .norm(let norm, _): norm.hasGain ? [1] : []
     case .normGradient(let norm, _): norm.hasGain ? [2] : []
     case .channelMultiply, .channelAdd, .embed, .headLoss, .headLossGradient: [1]
-    case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient,
+    case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .routeExperts, .dispatch,
+      .combine, .gates, .gatesGradient, .balance, .logSumExponentials, .linearWeightGradient,
       .columnSum, .rotary, .attention, .attentionGradient, .cachedAttention, .unary, .binary,
       .rowSum, .sum,
       .embedGradient, .crossEntropy, .crossEntropyGradient, .tokenWeights:

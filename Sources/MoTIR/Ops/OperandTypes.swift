@@ -32,17 +32,19 @@ struct OperandTypes {
     guard types[index].element == .f32 else { throw error("wants f32, and got \(types[index])") }
   }
 
-  /// Returns the width of operand `index`, which has rows of f32, in grouped order if `groups` is given.
+  /// Returns the width of operand `index`, which has rows of f32, in the order of the plan if `groups` is given.
   func floatRows(_ index: Int, _ groups: Groups?) throws(TypingError) -> Int {
     guard index < types.count, case .rows(.f32, let order, let count, let width) = types[index]
     else {
       throw error("operand \(index + 1) is not rows of f32")
     }
-    guard groups == nil || order == .grouped else {
-      throw error("wants grouped rows [R=\(count), \(width)], and got \(types[index])")
+    guard groups != nil, case .plan(let plan) = types[types.count - 1] else { return width }
+    guard order == plan.order else {
+      throw error(
+        "wants rows [\(plan.order.rawValue)=\(count), \(width)], and got \(types[index])")
     }
-    if groups != nil, case .plan(let tokens, _) = types[types.count - 1], tokens != count {
-      throw error("the plan has \(tokens) tokens, but \(types[index]) has \(count) rows")
+    if plan.rows != count {
+      throw error("the plan has \(plan.rows) rows, but \(types[index]) has \(count) rows")
     }
     return width
   }
@@ -67,18 +69,27 @@ struct OperandTypes {
     guard types[a] == types[b] else { throw error("\(types[a]) and \(types[b]) differ") }
   }
 
-  /// Returns tokens and segments of operand `index`, which is a plan.
-  func plan(_ index: Int) throws(TypingError) -> (tokens: Int, segments: Int) {
-    guard types.indices.contains(index), case .plan(let tokens, let segments) = types[index] else {
+  /// Returns the layout of operand `index`, which is a plan.
+  func plan(_ index: Int) throws(TypingError) -> PlanLayout {
+    guard types.indices.contains(index), case .plan(let plan) = types[index] else {
       throw error("operand \(index + 1) is not a plan")
     }
-    return (tokens, segments)
+    return plan
+  }
+
+  /// Returns the layout of operand `index`, which is a plan of modalities.
+  func modalityPlan(_ index: Int) throws(TypingError) -> PlanLayout {
+    let plan = try plan(index)
+    guard plan.experts == nil else {
+      throw error("operand \(index + 1) is a plan of experts, and not of modalities")
+    }
+    return plan
   }
 
   /// Returns the number of operands before the plan, which is the last one iff `groups` is given.
   func routed(_ groups: Groups?) throws(TypingError) -> Int {
     guard let groups else { return types.count }
-    let (_, segments) = try plan(types.count - 1)
+    let segments = try plan(types.count - 1).segments
     guard groups.ofSegment.count == segments, groups.isSound else {
       throw error("the group map \(groups.text) does not fit a plan of \(segments) segments")
     }

@@ -105,7 +105,7 @@ public struct BlockProgram: Hashable, Sendable {
   public let blockRows: Int
   /// The rows of a grain.
   public let grain: Int
-  /// The plan's argument and its number of segments, if rows are grouped or routed.
+  /// The plan's argument and its sizes, if rows are grouped or routed.
   public let plan: PlanUse?
   /// The values.
   public var values: [Value]
@@ -116,14 +116,17 @@ public struct BlockProgram: Hashable, Sendable {
   public struct PlanUse: Hashable, Sendable {
     /// Its argument.
     public let argument: Int
-    /// Its segments.
-    public let segments: Int
+    /// Its sizes.
+    public let layout: PlanLayout
 
     /// Creates a use.
-    public init(argument: Int, segments: Int) {
+    public init(argument: Int, layout: PlanLayout) {
       self.argument = argument
-      self.segments = segments
+      self.layout = layout
     }
+
+    /// Its segments.
+    public var segments: Int { layout.segments }
   }
 
   /// Creates a program.

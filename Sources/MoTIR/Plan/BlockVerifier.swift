@@ -59,6 +59,7 @@ extension BlockProgram {
     let groups = steps.compactMap(\.op.groups)
     guard let plan else { return routed || !groups.isEmpty ? ["routed rows without a plan"] : [] }
     if plan.segments < 1 { return ["a plan of \(plan.segments) segments"] }
+    if plan.layout.rows != rows { return ["a plan of \(plan.layout.rows) rows for \(rows)"] }
     return groups.filter { $0.ofSegment.count != plan.segments || !$0.isSound }
       .map { "groups \($0.text) for \(plan.segments) segments" }
   }
@@ -97,7 +98,7 @@ extension BlockProgram {
         return ["%\(operand) is \(isWeight ? "a" : "no") weight for \(step.op.mnemonic)"]
       }
     }
-    if step.op == .scatter || step.op == .gather {
+    if step.op == .scatter || step.op == .gather || step.op == .dispatch {
       let fits = step.operands.count == 1 && step.results.count == 1
       return fits
         ? widthViolations(step, [values[step.operands[0]].width])
@@ -124,7 +125,7 @@ extension BlockProgram {
     }
     if case .rotary = step.op { types = Array(types.prefix(2)) }
     if step.op.groups != nil, let plan {
-      types.append(.plan(tokens: rows, segments: plan.segments))
+      types.append(.plan(plan.layout))
     }
     return types
   }
@@ -139,7 +140,7 @@ extension BlockProgram {
       case .rows, .weight, .step: false
       }
     if isOne, position == 1, case .binary = step.op { return .scalar }
-    let order: RowOrder = step.op.groups == nil ? .sequence : .grouped
+    let order = step.op.groups == nil ? .sequence : plan?.layout.order ?? .grouped
     return .rows(value.element, order, count: rows, width: value.width)
   }
 
@@ -159,8 +160,9 @@ extension BlockProgram {
     case .embed:
       let wide = width(step.results, 0)
       return .tensor(.f32, [values[index].width / wide, wide])
-    case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .linearWeightGradient,
-      .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary, .attention,
+    case .input, .parameter, .constant, .route, .sync, .gather, .scatter, .routeExperts, .dispatch,
+      .combine, .gates, .gatesGradient, .balance, .logSumExponentials, .linearWeightGradient, .norm,
+      .normGradient, .channelMultiply, .channelAdd, .columnSum, .rotary, .attention,
       .attentionGradient, .cachedAttention, .unary, .binary, .rowSum, .sum, .embedGradient,
       .crossEntropy,
       .crossEntropyGradient, .tokenWeights, .headLoss, .headLossGradient:
@@ -175,10 +177,11 @@ extension Op {
     switch self {
     case .linear, .linearInputGradient, .norm, .normGradient, .channelMultiply, .channelAdd,
       .columnSum, .rotary, .unary, .binary, .rowSum, .embed, .crossEntropy, .crossEntropyGradient,
-      .gather, .scatter:
+      .gather, .scatter, .dispatch, .logSumExponentials:
       true
-    case .input, .parameter, .constant, .route, .sync, .linearWeightGradient, .attention,
-      .attentionGradient, .cachedAttention, .sum, .embedGradient, .tokenWeights, .headLoss,
+    case .input, .parameter, .constant, .route, .sync, .routeExperts, .combine, .gates,
+      .gatesGradient, .balance, .linearWeightGradient, .attention, .attentionGradient,
+      .cachedAttention, .sum, .embedGradient, .tokenWeights, .headLoss,
       .headLossGradient:
       false
     }

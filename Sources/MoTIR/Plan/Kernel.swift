@@ -30,6 +30,16 @@ public enum Kernel: Hashable, Sendable {
   case headLoss(HeadLossShape)
   /// (modality, plan)
   case route(rows: Int, segments: Int)
+  /// (scores, plan, plan of experts)
+  case routeExperts(ExpertRoutingShape)
+  /// (x, plan of experts, y): the sum of each token's rows.
+  case combine(PlanLayout, width: Int)
+  /// (probabilities, plan of experts, gates)
+  case gates(PlanLayout)
+  /// (dgates, plan of experts, dprobabilities)
+  case gatesGradient(PlanLayout)
+  /// (plan of experts, count?, weights, means)
+  case balance(PlanLayout, hasCount: Bool)
   /// (plan): one thread counts it while the others wait.
   case sync
   /// (x, w…, y…, plan?): OpenBLAS forward.
@@ -63,11 +73,36 @@ public struct KernelRouting: Hashable, Sendable {
   public let segments: Int
   /// Segment → group.
   public let groups: Groups
+  /// The experts of a group of modalities; `nil` for a plan of modalities.
+  public let experts: Int?
 
   /// Creates a routing.
-  public init(segments: Int, groups: Groups) {
+  public init(segments: Int, groups: Groups, experts: Int? = nil) {
     self.segments = segments
     self.groups = groups
+    self.experts = experts
+  }
+}
+
+/// The shape of a choice of experts.
+public struct ExpertRoutingShape: Hashable, Sendable {
+  /// Who chooses.
+  public let routing: ExpertRouting
+  /// Segment of modalities → group of experts.
+  public let groups: Groups
+  /// The plan that comes of it.
+  public let layout: PlanLayout
+
+  /// Creates a shape.
+  public init(routing: ExpertRouting, groups: Groups, layout: PlanLayout) {
+    self.routing = routing
+    self.groups = groups
+    self.layout = layout
+  }
+
+  /// The plan of modalities.
+  package var modalities: PlanLayout {
+    PlanLayout(tokens: layout.tokens, segments: groups.ofSegment.count)
   }
 }
 
@@ -218,6 +253,11 @@ extension Kernel {
     case .tokenWeights: "token_weights"
     case .headLoss(let shape): shape.hasGradient ? "head_loss_gradient" : "head_loss"
     case .route: "route"
+    case .routeExperts: "route_experts"
+    case .combine: "combine"
+    case .gates: "gates"
+    case .gatesGradient: "gates_gradient"
+    case .balance: "balance"
     case .sync: "sync"
     case .blasLinear: "blas_linear"
     case .blasInputGradient: "blas_input_gradient"

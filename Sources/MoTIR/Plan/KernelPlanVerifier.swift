@@ -122,7 +122,7 @@ private struct KernelPlanVerifier {
       }
       let matrix = plan.panelBytes(
         wide: isForward ? shape[0] : shape[1], deep: isForward ? shape[1] : shape[0])
-      if plan[form].bytes != (declaration.groups?.count ?? 1) * matrix {
+      if plan[form].bytes != declaration.tensorCount * matrix {
         violations.append(
           "a packed form of \(quoted(declaration.name)) has \(plan[form].bytes) bytes")
       }
@@ -218,7 +218,7 @@ private struct KernelPlanVerifier {
         guard let form, shape.count == 2 else { continue }
         let arguments: [KernelArgument] = [
           .buffer(parameter.master, .read), .buffer(form, .write), .integer(shape[0]),
-          .integer(shape[1]), .integer(parameter.declaration.groups?.count ?? 1),
+          .integer(shape[1]), .integer(parameter.declaration.tensorCount),
         ]
         if !calls.contains(where: { $0.kernel == kernel && $0.arguments == arguments }) {
           violations.append("nothing packs \(quoted(plan[form].label))")
@@ -236,9 +236,7 @@ extension Buffer {
 extension ValueType {
   /// The bytes of a value in memory.
   package var bytes: Int {
-    if case .plan(let tokens, let segments) = self {
-      return PlanLayout(tokens: tokens, segments: segments).bytes
-    }
+    if case .plan(let layout) = self { return layout.bytes }
     return 4 * elementCount
   }
 }
@@ -277,7 +275,8 @@ extension KernelCall {
     case .fewRowLinear(let shape): return shape.outputs.indices.map { (1 + $0, true) }
     case .columnSum, .weightGradient, .attention, .attentionGradient, .cacheStore,
       .cachedAttention, .embedGradient, .sum,
-      .tokenWeights, .route, .sync, .blasLinear, .blasInputGradient, .blasWeightGradient, .round,
+      .tokenWeights, .route, .routeExperts, .combine, .gates, .gatesGradient, .balance, .sync,
+      .blasLinear, .blasInputGradient, .blasWeightGradient, .round,
       .accumulate, .squaredNorm, .clip, .adamW, .adamWPacked, .packForward, .packBackward:
       return []
     }

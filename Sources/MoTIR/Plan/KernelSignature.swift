@@ -69,6 +69,20 @@ extension Kernel {
     case .route(let rows, let segments):
       let bytes = PlanLayout(tokens: rows, segments: segments).bytes
       return [.reads("modality", rows), .buffer("plan", .write, bytes: bytes)]
+    case .routeExperts(let shape):
+      return [
+        .reads("scores", shape.layout.probabilities), .plan(shape.modalities),
+        .buffer("experts", .write, bytes: shape.layout.bytes),
+      ]
+    case .combine(let plan, let width):
+      return [.reads("x", plan.rows * width), .plan(plan), .writes("y", plan.tokens * width)]
+    case .gates(let plan):
+      return [.reads("p", plan.probabilities), .plan(plan), .writes("gates", plan.rows)]
+    case .gatesGradient(let plan):
+      return [.reads("dgates", plan.rows), .plan(plan), .writes("dp", plan.probabilities)]
+    case .balance(let plan, let hasCount):
+      return [.plan(plan)] + (hasCount ? [.reads("count", 1)] : [])
+        + [.writes("weights", plan.probabilities), .writes("means", plan.tokens)]
     case .sync: return [.updates("plan", 1)]
     case .blasLinear(let shape): return shape.linearParameters
     case .blasInputGradient(let shape): return shape.inputGradientParameters
@@ -151,9 +165,19 @@ extension KernelRouting? {
 }
 
 extension KernelParameter {
+  /// What a kernel reads of a plan of which it knows no more: no plan has fewer bytes.
   fileprivate static func plan(rows: Int, segments: Int) -> Self {
-    .buffer("plan", .read, bytes: PlanLayout(tokens: rows, segments: segments).bytes)
+    .plan(PlanLayout(tokens: rows, segments: segments))
   }
+
+  fileprivate static func plan(_ layout: PlanLayout) -> Self {
+    .buffer("plan", .read, bytes: layout.bytes)
+  }
+}
+
+extension PlanLayout {
+  /// A number for each token and expert.
+  fileprivate var probabilities: Int { tokens * slotsOfToken }
 }
 
 extension ColumnSumShape {
@@ -323,12 +347,13 @@ extension BlockProgram {
       list[argument].bytes = max(list[argument].bytes, bytes)
     }
     if let plan {
-      let bytes = PlanLayout(tokens: rows, segments: plan.segments).bytes
-      use(plan.argument, writes: false, bytes)
+      use(plan.argument, writes: false, plan.layout.bytes)
     }
     for (index, value) in values.enumerated() {
       switch value.source {
-      case .rows(let argument, _): use(argument, writes: false, 4 * rows * value.width)
+      case .rows(let argument, let access):
+        let count = access == .routed ? plan?.layout.tokens ?? rows : rows
+        use(argument, writes: false, 4 * count * value.width)
       case .weight(let argument):
         use(argument, writes: false, 4 * value.width * groupCount(ofWeight: index))
       case .scalar(let argument): use(argument, writes: false, 4)

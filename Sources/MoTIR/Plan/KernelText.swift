@@ -37,13 +37,37 @@ extension Kernel {
     case .headLoss(let shape):
       "rows \(shape.rows) width \(shape.width) vocabulary \(shape.vocabulary) chunk \(shape.chunk)"
         + (shape.hasGradient ? " gradient" : "")
+    case .routeExperts(let shape): shape.text
+    case .combine(let plan, let width): "\(plan.text) width \(width)"
+    case .gates(let plan), .gatesGradient(let plan), .balance(let plan, _): plan.text
     case .route(let rows, let segments): "rows \(rows) segments \(segments)"
     }
   }
 }
 
+extension ExpertRoutingShape {
+  fileprivate var text: String {
+    let attributes = Op.routeExperts(routing, groups).syntax.attributes.map(\.text)
+    return ([layout.text] + attributes).joined(separator: " ")
+  }
+}
+
+extension PlanLayout {
+  fileprivate var text: String { "rows \(rows) segments \(segments)\(expertText)" }
+
+  /// What a plan of experts has besides rows and segments.
+  fileprivate var expertText: String {
+    experts.map { " of \($0) experts for \(tokens) tokens" } ?? ""
+  }
+}
+
 extension KernelRouting? {
-  fileprivate var text: String { map { " segments \($0.segments) groups \($0.groups.text)" } ?? "" }
+  fileprivate var text: String {
+    map { routing in
+      " segments \(routing.segments) groups \(routing.groups.text)"
+        + (routing.experts.map { " experts \($0)" } ?? "")
+    } ?? ""
+  }
 }
 
 extension AttentionShape {
@@ -67,7 +91,8 @@ extension BlockProgram {
   /// Rows, rows of a block and of a grain, and the plan.
   fileprivate var headText: String {
     "rows \(rows) in blocks of \(blockRows) by \(grain)"
-      + (plan.map { ", plan a\($0.argument) of \($0.segments) segments" } ?? "")
+      + (plan.map { ", plan a\($0.argument) of \($0.segments) segments\($0.layout.expertText)" }
+        ?? "")
   }
 
   /// The values that no step computes: arguments by their numbers and row accesses.

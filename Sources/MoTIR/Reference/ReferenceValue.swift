@@ -57,8 +57,9 @@ public struct ReferenceValue: Hashable, Sendable {
       type.element == .f32 && numbers.count == type.elementCount
     case (.integers(let integers), _):
       type.element == .i32 && integers.count == type.elementCount
-    case (.plan(let plan), .plan(let tokens, let segments)):
-      plan.rows.count == tokens && plan.segments == segments
+    case (.plan(let plan), .plan(let layout)):
+      plan.rows.count == layout.rows && plan.segments == layout.segments
+        && plan.slots.count == layout.tokens * layout.slotsOfToken
     case (.plan, _): false
     }
   }

@@ -1,13 +1,21 @@
 /// Where each token goes: the tokens sorted by segment, and the way back.
 ///
-/// Tokens of no segment come last, after `offsets[K]`, so that `rows` is always a permutation.
+/// In a plan of modalities tokens of no segment come last, after `offsets[K]`, so that `rows` is a permutation.
+/// `PlanLayout` says what a plan of experts is.
 public struct RoutingPlan: Hashable, Sendable {
-  /// Grouped position → token. [T]
+  /// Position → token. [R]
   public let rows: [Int32]
-  /// Token → grouped position. [T]
+  /// Token → its positions. [T], or [T, E] by expert
   public let slots: [Int32]
-  /// Segment k holds the grouped positions `offsets[k]..<offsets[k + 1]`. [K + 1]
+  /// Segment k holds the positions `offsets[k]..<offsets[k + 1]`. [K + 1]
   public let offsets: [Int32]
+
+  /// Creates a plan from its parts.
+  package init(rows: [Int32], slots: [Int32], offsets: [Int32]) {
+    self.rows = rows
+    self.slots = slots
+    self.offsets = offsets
+  }
 
   /// Creates the plan of tokens with these modality ids; ids outside `0..<segments` are in no segment.
   ///
@@ -33,7 +41,7 @@ public struct RoutingPlan: Hashable, Sendable {
   /// The number of segments.
   public var segments: Int { offsets.count - 1 }
 
-  /// Returns the grouped positions of segment `segment`.
+  /// Returns the positions of segment `segment`.
   public func range(of segment: Int) -> Range<Int> {
     Int(offsets[segment])..<Int(offsets[segment + 1])
   }

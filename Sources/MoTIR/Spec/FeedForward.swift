@@ -40,26 +40,33 @@ public struct FeedForward: Layer {
 
   /// Appends down(f(gate x) · up x), or down(f(up x)) without a gate.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
+    try apply(x, in: &context) { x, width, name, scale, context throws(Diagnostic) in
+      try context.linear(
+        x, to: width, name: name, bias: bias, initialization: .normal(0.02 * scale),
+        component: .feedForward)
+    }
+  }
+
+  /// Appends a linear map of the rows to a width, which is called so and starts at a multiple of the usual deviation.
+  typealias LinearMaker =
+    (Rows, Int, _ name: String, _ scale: Double, inout LayerContext) throws(Diagnostic) -> Rows
+
+  /// Appends the network with maps that `linear` makes.
+  func apply(
+    _ x: Rows, in context: inout LayerContext, linear: LinearMaker
+  ) throws(Diagnostic) -> Rows {
     guard (1...Limits.width).contains(hidden) else {
       throw Diagnostic.badHidden(hidden, width: context.width, at: context.location)
     }
     let (function, isGated) = activation.function
     var inner: Rows
     if isGated {
-      let gate = try linear(x, to: hidden, "gate", in: &context)
-      let up = try linear(x, to: hidden, "up", in: &context)
+      let gate = try linear(x, hidden, "gate", 1, &context)
+      let up = try linear(x, hidden, "up", 1, &context)
       inner = try context.product(try context.apply(function, gate), up)
     } else {
-      inner = try context.apply(function, try linear(x, to: hidden, "up", in: &context))
+      inner = try context.apply(function, try linear(x, hidden, "up", 1, &context))
     }
-    return try linear(inner, to: x.width, "down", scale: context.residualScale, in: &context)
-  }
-
-  private func linear(
-    _ x: Rows, to width: Int, _ name: String, scale: Double = 1, in context: inout LayerContext
-  ) throws(Diagnostic) -> Rows {
-    try context.linear(
-      x, to: width, name: name, bias: bias, initialization: .normal(0.02 * scale),
-      component: .feedForward)
+    return try linear(inner, x.width, "down", context.residualScale, &context)
   }
 }

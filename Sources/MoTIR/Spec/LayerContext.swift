@@ -11,6 +11,8 @@ public struct LayerContext {
   public let sequence: Int
   /// Slots of the caches from which attention goes on; `nil` where sequences are whole.
   let slots: Int?
+  /// `true` iff layers add losses of their own.
+  let collectsLosses: Bool
   /// The factor of the initial deviation of projections that end in a residual addition.
   let residualScale: Double
 
@@ -23,6 +25,8 @@ public struct LayerContext {
   var graph = Graph()
   /// The parameters so far, in order of first use.
   private(set) var parameters: [ParameterDeclaration] = []
+  /// The losses that layers add, in order of first use.
+  var losses: [LayerLoss] = []
   /// What was found wrong so far.
   private(set) var diagnostics: [Diagnostic] = []
   /// Where each parameter is in `parameters`, for looking up alone.
@@ -51,9 +55,10 @@ public struct LayerContext {
 
   init(
     model: Model, batch: Int, sequence: Int, slots: Int? = nil,
-    continuousTokens: ContinuousTokens = .given
+    continuousTokens: ContinuousTokens = .given, collectsLosses: Bool = false
   ) {
     self.continuousTokens = continuousTokens
+    self.collectsLosses = collectsLosses
     self.model = model
     self.batch = batch
     self.sequence = sequence
@@ -198,6 +203,16 @@ public struct LayerContext {
     _ name: String, shape: [Int], initialization: Initialization = .normal(0.02),
     decays: Bool? = nil, component: Component? = nil
   ) throws(Diagnostic) -> Parameter {
+    try parameter(
+      name, shape: shape, initialization: initialization, decays: decays, component: component,
+      experts: nil)
+  }
+
+  /// As above, with one tensor for each of so many experts, whose number follows the part `expert` of the name.
+  mutating func parameter(
+    _ name: String, shape: [Int], initialization: Initialization, decays: Bool? = nil,
+    component: Component?, experts: Int?
+  ) throws(Diagnostic) -> Parameter {
     let component = component ?? .custom(layerName)
     guard shape.allSatisfy({ (1...Limits.width).contains($0) }) else {
       throw .badShape(of: name, shape, at: location)
@@ -210,8 +225,8 @@ public struct LayerContext {
         let isOne = isWhole && pieces.count == 1
         let declaration = ParameterDeclaration(
           name: isOne ? whole : ParameterDeclaration.name(whole, of: names ?? []), shape: shape,
-          groups: names, component: component.name, initialization: initialization,
-          decays: decays ?? (shape.count > 1), isFrozen: isFrozen)
+          groups: names, experts: experts, component: component.name,
+          initialization: initialization, decays: decays ?? (shape.count > 1), isFrozen: isFrozen)
         try declare(declaration)
         return Parameter.Piece(name: declaration.name, type: declaration.type, groups: groups)
       })
@@ -308,8 +323,7 @@ public struct LayerContext {
     _ x: ValueID, _ groups: Groups, _ op: (Groups?) -> Op,
     weights: (inout LayerContext) throws(Diagnostic) -> ValueID
   ) throws(Diagnostic) -> ValueID {
-    var plan = try add(.route(segments: model.modalities.count), [try input("modality")])
-    for segment in model.modalities.indices { plan = try add(.sync(segment: segment), [plan]) }
+    let plan = try modalityPlan()
     let grouped = try add(.gather, [x, plan])
     let result = try add(op(groups), [grouped, try weights(&self), plan])
     return try add(.scatter, [result, plan])

@@ -150,7 +150,8 @@ extension LayerContext {
     if node.op == .binary(.add) {
       return node.operands.allSatisfy { isZero($0, outside: modalities) }
     }
-    guard let groups = node.op.groups?.ofSegment else { return false }
+    let routed = node.op == .combine ? graph.definition(of: node.operands[1]) : node
+    guard let groups = routed.op.groups?.ofSegment else { return false }
     return groups.indices.allSatisfy { groups[$0] == Groups.none || modalities.contains($0) }
   }
 

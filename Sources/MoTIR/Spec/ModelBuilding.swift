@@ -31,7 +31,8 @@ extension Model {
       errors.isEmpty || isBuildable
     else { throw Diagnostics(errors) }
     var training = LayerContext(
-      model: self, batch: batch, sequence: sequence, continuousTokens: .clean)
+      model: self, batch: batch, sequence: sequence, continuousTokens: .clean,
+      collectsLosses: true)
     let loss = function("loss", in: &training) { try addLosses($0, to: &$1) }
     errors += training.diagnostics + unknownComponents(training.parameters)
     if errors.isEmpty, training.parameters.allSatisfy(\.isFrozen) {
@@ -123,6 +124,16 @@ extension Model {
         try total.map { total throws(Diagnostic) in
           try context.add(.binary(.add), [total, term])
         } ?? term
+    }
+    for loss in context.losses {
+      if let placed = objectives.first(where: { $0.objective.name == loss.name }) {
+        throw .nameOfRouterLoss(loss.name, at: placed.location)
+      }
+      named.append(("loss.\(loss.name)", loss.sum))
+      total =
+        try total.map { total throws(Diagnostic) in
+          try context.add(.binary(.add), [total, loss.weighted])
+        } ?? loss.weighted
     }
     guard let total else { return }
     context.graph.output(total, as: "loss")

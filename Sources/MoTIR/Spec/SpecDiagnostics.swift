@@ -41,6 +41,52 @@ extension Diagnostic {
     )
   }
 
+  // MARK: Experts
+
+  /// An impossible number of experts.
+  static func badExperts(_ count: Int, atMost most: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "Experts wants 2...\(most) experts, and has \(count)", at: place,
+      suggestion: count == 1 ? "one expert is a FeedForward" : "choose 4, as in MoE-4x")
+  }
+
+  /// Experts of which some modalities train theirs and others do not.
+  static func partlyFrozenExperts(at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "experts of some modalities are frozen, and of others not", at: place,
+      suggestion: "give these modalities Experts of their own with replaced(on:by:)")
+  }
+
+  /// A capacity that is no number of experts.
+  static func badCapacity(_ capacity: Double, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "the capacity must be at least 0 and finite, and is \(capacity)", at: place,
+      suggestion: "capacity: 1 gives each token one expert on the average")
+  }
+
+  /// More experts a token than there are.
+  static func badTopK(_ best: Int, experts: Int, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "each token takes its \(best) best experts, and there are \(experts)", at: place,
+      suggestion: "choose .topK(\(best < 1 ? 1 : experts))")
+  }
+
+  /// A weight of a router's loss that is no weight.
+  static func badRouterWeight(
+    _ weight: Double, _ name: String, at place: Location?
+  ) -> Diagnostic {
+    Diagnostic(
+      "the weight `\(name)` must be at least 0 and finite, and is \(weight)", at: place,
+      suggestion: "leave it out for the usual one, or choose 0 for none")
+  }
+
+  /// An objective with the name of a loss that layers add.
+  static func nameOfRouterLoss(_ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "an objective is called '\(name)', as a loss of the model's experts is", at: place,
+      suggestion: "name: gives it another name")
+  }
+
   // MARK: Attention
 
   /// An impossible number of heads.

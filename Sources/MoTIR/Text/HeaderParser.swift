@@ -110,12 +110,14 @@ extension Parser {
       throw error("a parameter is of type f32[…]", at: typeToken)
     }
     let groups = try take("by") ? try groupNames() : nil
+    let most = IRLimits.segments / max(1, groups?.count ?? 1)
+    let experts = try take("experts") ? try integer("the number of experts", in: 1...most) : nil
     try expect("component")
     let component = try self.name("the component's name, a string")
     try expect("init")
     let initialization = try initialization()
     let parameter = ParameterDeclaration(
-      name: name, shape: shape, groups: groups, component: component,
+      name: name, shape: shape, groups: groups, experts: experts, component: component,
       initialization: initialization, decays: try take("decay"), isFrozen: try take("frozen"))
     if let violation = parameter.type.violation {
       throw error("all groups together are \(violation)", at: typeToken)

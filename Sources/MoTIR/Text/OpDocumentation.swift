@@ -41,6 +41,7 @@ package enum OpDocumentation {
 private enum Family: String, CaseIterable {
   case sources = "Sources"
   case routing = "Routing"
+  case experts = "Experts"
   case linear = "Linear maps"
   case channels = "Norms and channels"
   case attention = "Attention"
@@ -54,10 +55,11 @@ extension Op {
     switch self {
     case .input, .parameter, .constant: .sources
     case .route, .sync, .gather, .scatter: .routing
+    case .routeExperts, .dispatch, .combine, .gates, .gatesGradient, .balance: .experts
     case .linear, .linearInputGradient, .linearWeightGradient: .linear
     case .norm, .normGradient, .channelMultiply, .channelAdd, .columnSum: .channels
     case .rotary, .attention, .attentionGradient, .cachedAttention: .attention
-    case .unary, .binary, .rowSum, .sum: .elementwise
+    case .unary, .binary, .rowSum, .logSumExponentials, .sum: .elementwise
     case .embed, .embedGradient, .crossEntropy, .crossEntropyGradient, .tokenWeights, .headLoss,
       .headLossGradient:
       .tokens

@@ -45,9 +45,14 @@ extension Parser {
     case .constant: return .constant(try constant(literal))
     case .route: return .route(segments: try attribute("into", in: 1...IRLimits.segments))
     case .sync: return .sync(segment: try attribute("segment"))
-    case .gather, .scatter, .unary, .binary, .rowSum, .sum, .embed, .crossEntropy,
+    case .gather, .scatter, .dispatch, .combine, .gates, .gatesGradient, .unary, .binary, .rowSum,
+      .logSumExponentials, .sum, .embed, .crossEntropy,
       .crossEntropyGradient, .headLoss, .headLossGradient:
       return template
+    case .routeExperts:
+      guard let groups = try groups() else { throw expected("`groups […]`") }
+      return .routeExperts(try expertRouting(), groups)
+    case .balance: return .balance(hasCount: has("count"))
     case .linear: return .linear(try groups())
     case .linearInputGradient: return .linearInputGradient(try groups())
     case .linearWeightGradient: return .linearWeightGradient(try groups())
@@ -121,6 +126,15 @@ extension Parser {
         try parser.take("_")
           ? Groups.none : parser.integer("the number of a group", in: 0...IRLimits.segments - 1)
       })
+  }
+
+  private mutating func expertRouting() throws(Diagnostic) -> ExpertRouting {
+    let experts = try attribute("experts", in: 1...IRLimits.segments)
+    if try take("capacity") {
+      return ExpertRouting(experts: experts, rule: .capacity(try number("`capacity`")))
+    }
+    guard isNext("top") else { throw expected("`capacity` or `top`") }
+    return ExpertRouting(experts: experts, rule: .top(try attribute("top")))
   }
 
   private mutating func norm(_ kind: Norm.Kind, hasGain: Bool) throws(Diagnostic) -> Norm {

@@ -79,7 +79,9 @@ extension Op {
     case .constant(let value): OpSyntax(literal: .number(value))
     case .route(let segments): OpSyntax(attributes: [.integer("into", segments)])
     case .sync(let segment): OpSyntax(attributes: [.integer("segment", segment)])
-    case .gather, .scatter: OpSyntax(labels: ["by"])
+    case .gather, .scatter, .dispatch, .combine, .gates, .gatesGradient: OpSyntax(labels: ["by"])
+    case .routeExperts(let routing, let groups): routed(groups, routing.attributes)
+    case .balance(let hasCount): OpSyntax(labels: hasCount ? ["count"] : [])
     case .linear(let groups), .linearInputGradient(let groups), .linearWeightGradient(let groups),
       .channelMultiply(let groups), .channelAdd(let groups):
       routed(groups)
@@ -108,7 +110,8 @@ extension Op {
       OpSyntax(attributes: [.integer("vocabulary", vocabulary)])
     case .tokenWeights(let ranges, let hasCount):
       OpSyntax(labels: hasCount ? ["count"] : [], attributes: [.ranges(ranges)])
-    case .unary, .binary, .rowSum, .sum, .embed, .crossEntropy, .crossEntropyGradient, .headLoss,
+    case .unary, .binary, .rowSum, .logSumExponentials, .sum, .embed, .crossEntropy,
+      .crossEntropyGradient, .headLoss,
       .headLossGradient:
       OpSyntax()
     }
@@ -120,6 +123,17 @@ extension Op {
     guard let groups else { return OpSyntax(labels: labels, attributes: attributes) }
     return OpSyntax(
       labels: labels + ["by"], attributes: [.groups(groups)] + attributes)
+  }
+}
+
+extension ExpertRouting {
+  /// The attributes in IR text.
+  fileprivate var attributes: [OpSyntax.Attribute] {
+    switch rule {
+    case .capacity(let capacity):
+      [.integer("experts", experts), .number("capacity", capacity)]
+    case .top(let count): [.integer("experts", experts), .integer("top", count)]
+    }
   }
 }
 

@@ -182,11 +182,7 @@ struct Parser {
     guard token.kind == .word else { throw expected("a type") }
     let type: ValueType
     if try take("plan") {
-      try expect("[")
-      let tokens = try integer("the number of tokens")
-      try expect(",")
-      type = .plan(tokens: tokens, segments: try integer("the number of segments"))
-      try expect("]")
+      type = .plan(try planLayout())
     } else if let element = ElementType(rawValue: token.text) {
       try advance()
       type = try tensor(of: element)
@@ -197,11 +193,31 @@ struct Parser {
     return type
   }
 
+  /// Moves over `[tokens, segments]` or `[E=rows, segments, tokens, experts]`.
+  private mutating func planLayout() throws(Diagnostic) -> PlanLayout {
+    try expect("[")
+    let isOfExperts = try take(RowOrder.dispatched.rawValue)
+    if isOfExperts { try expect("=") }
+    let rows = try integer("the number of \(isOfExperts ? "rows" : "tokens")")
+    try expect(",")
+    let segments = try integer("the number of segments")
+    guard isOfExperts else {
+      try expect("]")
+      return PlanLayout(tokens: rows, segments: segments)
+    }
+    try expect(",")
+    let tokens = try integer("the number of tokens")
+    try expect(",")
+    let experts = try integer("the number of experts", in: 1...IRLimits.segments)
+    try expect("]")
+    return PlanLayout(rows: rows, segments: segments, tokens: tokens, experts: experts)
+  }
+
   private mutating func tensor(of element: ElementType) throws(Diagnostic) -> ValueType {
     try expect("[")
     if token.kind == .word {
       guard let order = RowOrder(rawValue: token.text) else {
-        throw expected("a dimension", help: "a token axis is T=… or R=…")
+        throw expected("a dimension", help: "a token axis is T=…, R=… or E=…")
       }
       try advance()
       try expect("=")

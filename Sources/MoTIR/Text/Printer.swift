@@ -108,6 +108,7 @@ extension ParameterDeclaration {
       " by \(groups.map { $0.map { quoted($0) }.joined(separator: " + ") }.joined(separator: ", "))"
     }
     return "parameter \(symbol(name)) : \(ValueType.tensor(.f32, shape))\(by ?? "")"
+      + (experts.map { " experts \($0)" } ?? "")
       + " component \(quoted(component)) init \(initialization.text)" + (decays ? " decay" : "")
       + (isFrozen ? " frozen" : "")
   }

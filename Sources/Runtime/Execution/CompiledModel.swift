@@ -225,11 +225,12 @@ public final class CompiledModel {
         continue
       }
       let target = memory(input.buffer).bindMemory(to: Int32.self)
-      if case .plan(let tokens, let segments) = input.type {
-        let layout = PlanLayout(tokens: tokens, segments: segments)
+      if case .plan(let layout) = input.type {
         for (index, value) in routing.offsets.enumerated() { target[index] = value }
-        for (index, value) in routing.rows.enumerated() { target[layout.rows + index] = value }
-        for (index, value) in routing.slots.enumerated() { target[layout.slots + index] = value }
+        for (index, value) in routing.rows.enumerated() { target[layout.firstRow + index] = value }
+        for (index, value) in routing.slots.enumerated() {
+          target[layout.firstSlot + index] = value
+        }
       } else if let source = rows[input.name] {
         for (index, value) in source.enumerated() { target[index] = value }
       } else if let source = rows[input.name.replacing(" by plan", with: "")] {

@@ -138,6 +138,10 @@ final class BenchSubject {
       guard case .fewRowLinear(let shape) = call.kernel else { return sum }
       let share =
         shape.routing.map { routing in
+          // Each row may be another expert's.
+          guard routing.experts == nil else {
+            return min(1, Double(shape.rows) / Double(routing.segments))
+          }
           let groups = Set(decoded.map { routing.groups.ofSegment[Int($0)] })
           return Double(groups.count) / Double(routing.groups.count)
         } ?? 1

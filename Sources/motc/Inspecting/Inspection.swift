@@ -59,7 +59,8 @@ struct Inspection: Encodable {
 
   private enum CodingKeys: CodingKey {
     case name, batch, sequence, context, modalities, parameterCount, matrixParameterCount
-    case parameters, byComponent, byModality, activeParameters, addedByModality, flopsPerToken
+    case parameters, byComponent, byModality, activeParameters, addedByModality, addedByExperts
+    case flopsPerToken
     case memory, routing, threads
   }
 
@@ -77,6 +78,8 @@ struct Inspection: Encodable {
   let activeParameters: [Active]
   /// The parameters that are there because modalities have weights of their own.
   let addedByModality: [Total]
+  /// The parameters that are there because several experts stand where one network could.
+  let addedByExperts: [Total]
   let flopsPerToken: [Cost]
   let memory: Memory
   let routing: Routing
@@ -113,6 +116,7 @@ struct Inspection: Encodable {
       }
     }
     addedByModality = counts.totals { counts.addedByModality(of: $0) }
+    addedByExperts = counts.totals { counts.addedByExperts(of: $0) }
     costs = Self.costs(of: module)
     flopsPerToken = (costs?.items ?? []).map { item in
       Cost(component: item.component, modality: names[item.modality], flops: item.flops)
@@ -123,8 +127,9 @@ struct Inspection: Encodable {
   // MARK: Parts
 
   private static func tensors(of parameter: ParameterDeclaration) -> [Parameter] {
-    zip(parameter.tensorNames, parameter.groups ?? [["all"]]).map { name, group in
-      Parameter(
+    parameter.tensorNames.enumerated().map { index, name in
+      let group = parameter.group(ofTensor: index) ?? ["all"]
+      return Parameter(
         name: name, shape: parameter.shape, dtype: "F32",
         modality: group.joined(separator: "+"), component: parameter.component,
         count: parameter.shape.reduce(1, *), frozen: parameter.isFrozen)
@@ -155,8 +160,11 @@ struct Inspection: Encodable {
   ) -> Routing {
     // Gradient ops find their rows grouped already: only the forward ops have a routing of their own.
     let forward = (module.function("loss") ?? naive).graph
+    // A layer of experts has one for all that it is made of.
+    let plans = forward.nodes.filter { $0.op.groups != nil }.compactMap { forward.plan(of: $0) }
+      .filter { forward.type(of: $0).isModalityPlan }
     return Routing(
-      function: naive.name, routedOps: forward.nodes.count { $0.op.groups != nil },
+      function: naive.name, routedOps: Set(plans).count,
       modalities: module.modalities.count, naive: counts(naive.graph),
       optimized: counts(optimized.graph))
   }

@@ -50,17 +50,20 @@ extension Inspection {
   }
 
   private var activeTable: String {
-    let numbers = Array(modalities.indices)
-    func cells(_ component: String?) -> [String] {
-      numbers.map { cell(counts.active($0, of: component)) }
-        + [cell(counts.addedByModality(of: component))]
+    var columns = modalities.indices.map { modality in
+      (modalities[modality], { counts.active(modality, of: $0) } as (String?) -> Int)
     }
-    let shares = numbers.map { share(counts.active($0)) } + [share(counts.addedByModality())]
+    columns.append(("added by modality", { counts.addedByModality(of: $0) }))
+    if counts.addedByExperts() > 0 {
+      columns.append(("added by experts", { counts.addedByExperts(of: $0) }))
+    }
+    func row(_ name: String, _ component: String?) -> [String] {
+      [name] + columns.map { cell($0.1(component)) }
+    }
     return table(
-      [["component"] + modalities + ["added by modality"]]
-        + counts.components.map { [$0] + cells($0) }
-        + [["total"] + cells(nil), [""] + shares],
-      right: Set(1...(modalities.count + 1)))
+      [["component"] + columns.map(\.0)] + counts.components.map { row($0, $0) }
+        + [row("total", nil), [""] + columns.map { share($0.1(nil)) }],
+      right: Set(1...columns.count))
   }
 
   /// Returns a count; nothing for none.

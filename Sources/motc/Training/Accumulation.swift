@@ -8,7 +8,7 @@ struct Accumulation {
   let module: Module
   /// Batches of an update.
   private let batches: Int
-  private let inputs: [(name: String, rows: CountedRows)]
+  private let inputs: [(name: String, rows: CountedRows?)]
 
   /// Prepares `module` for updates by so many batches.
   ///
@@ -25,11 +25,13 @@ struct Accumulation {
     (self.module, inputs) = (changed, gradients.counts)
   }
 
-  /// Returns how many rows of all `batches` the means are over, by the name of the input that is their number.
+  /// Returns how many rows of all `batches` the means are over, or how many batches these are, by the name of the
+  /// input that is their number.
   func counts(of batches: [Batch]) -> [String: Int32] {
     var counts: [String: Int32] = [:]
     for (name, rows) in inputs {
-      counts[name] = Int32(batches.map { $0.count(of: rows) }.reduce(0, +))
+      let numbers = batches.map { batch in rows.map(batch.count) ?? 1 }
+      counts[name] = Int32(numbers.reduce(0, +))
     }
     return counts
   }

@@ -195,7 +195,10 @@ final class TrainingRun {
   private func validate(_ validation: Validation) -> [String: Double] {
     let found = validation.measure(model)
     validationLoss = found["loss"].flatMap { $0.isFinite ? $0 : nil }
-    let parts = losses.map { "\($0.replacing("loss.", with: "")) \(fixed(found[$0] ?? .nan, 4))" }
+    // What layers add to the loss is for training alone.
+    let parts = losses.compactMap { name in
+      found[name].map { "\(name.replacing("loss.", with: "")) \(fixed($0, 4))" }
+    }
     say("validation at step \(step)  \(parts.joined(separator: "  "))")
     return Dictionary(
       found.map { ("validation.\($0.key)", $0.value) }, uniquingKeysWith: { first, _ in first })

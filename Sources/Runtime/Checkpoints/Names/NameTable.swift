@@ -33,11 +33,11 @@ package struct NameTable {
     for parameter in module.parameters {
       for (index, ours) in parameter.tensorNames.enumerated() {
         do throws(Diagnostic) {
-          let group = try parameter.groups.map { groups throws(Diagnostic) in
-            try scheme.group(
-              groups[index].joined(separator: "+"), number: numbers[ours] ?? index)
+          let group = try parameter.group(ofTensor: index).map { group throws(Diagnostic) in
+            try scheme.group(group.joined(separator: "+"), number: numbers[ours] ?? index)
           }
-          let entry = try Self.entry(ours, group, of: parameter, scheme, heads)
+          let common = parameter.nameWithoutGroup(ofTensor: index)
+          let entry = try Self.entry(ours, common, group, of: parameter, scheme, heads)
           if let other = owners.updateValue(ours, forKey: entry.theirs) {
             throw Diagnostic(
               "\(quoted(other)) and \(quoted(ours)) would both be \(quoted(entry.theirs))")
@@ -59,9 +59,10 @@ package struct NameTable {
     let order = module.modalities.map(\.name)
     var places: [String: [(first: Int, name: String)]] = [:]
     for parameter in module.parameters {
-      for (group, name) in zip(parameter.groups ?? [], parameter.tensorNames) {
+      for (index, name) in parameter.tensorNames.enumerated() {
+        guard let group = parameter.group(ofTensor: index) else { continue }
         let first = group.compactMap { order.firstIndex(of: $0) }.min() ?? 0
-        places[parameter.commonName, default: []].append((first, name))
+        places[parameter.nameWithoutGroup(ofTensor: index), default: []].append((first, name))
       }
     }
     var numbers: [String: Int] = [:]
@@ -74,10 +75,10 @@ package struct NameTable {
   }
 
   private static func entry(
-    _ ours: String, _ group: NameRule.Group?, of parameter: ParameterDeclaration,
+    _ ours: String, _ common: String, _ group: NameRule.Group?, of parameter: ParameterDeclaration,
     _ scheme: NameScheme, _ heads: HeadRows?
   ) throws(Diagnostic) -> Entry {
-    let parts = parameter.commonName.split(separator: ".", omittingEmptySubsequences: false)
+    let parts = common.split(separator: ".", omittingEmptySubsequences: false)
     for rule in scheme.rules {
       guard let name = rule.name(of: parts, group: group, shared: scheme.shared) else { continue }
       let shape = parameter.shape
