@@ -157,7 +157,7 @@ struct Bench: ParsableCommand {
           "'\(first.name)' has batch \(first.batch) x \(first.sequence) tokens, and '\(other.name)' has "
             + "\(other.batch) x \(other.sequence)", suggestion: "give all --batch and --sequence")
       }
-      guard !modules.contains(where: { $0.name == other.name }) else {
+      guard !modules.dropFirst().contains(where: { $0.name == other.name }) else {
         throw Diagnostic(
           "two of the models that are compared are called '\(other.name)'",
           suggestion: "give them names of their own")
