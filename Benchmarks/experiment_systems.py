@@ -1,4 +1,4 @@
-"""What the experiment compares: systems that differ in a line of one spec, and how all are trained."""
+"""What the experiment compares: systems that differ in a line or two of one spec, and how all are trained."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,8 @@ MODALITIES = ("text", "image", "speech")
 LOSSES = ("loss", *(f"loss.{name}" for name in MODALITIES))
 
 UNTIED = "untied: .all"
+FEED_FORWARD = "FeedForward(hidden: 512)"
+EXPERTS = "Experts(4, hidden: 512)"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,19 @@ def untied(name: str, what: str, value: str, seeds: int = 1) -> System:
 # The first is what the others are matched with.
 SYSTEMS = (
     untied("dense", "one set of weights for every token", ".none", seeds=3),
+    System(
+        "moe-4x",
+        "four experts, which choose their tokens, in place of each feed-forward network",
+        seeds=3,
+        changes=((UNTIED, "untied: .none"), (FEED_FORWARD, EXPERTS)),
+    ),
     System("mot", "all but embedding and head by modality", seeds=3),
+    System(
+        "mot-moe-4x",
+        "the same, with four experts in the text tower",
+        seeds=3,
+        changes=((FEED_FORWARD, f"{FEED_FORWARD}.replaced(on: text, by: {EXPERTS})"),),
+    ),
     untied("mot-merged", "two towers: text; image and speech", ".all.merging([image, speech])"),
     untied("untied-ffn", "feed-forward networks by modality", ".components(.feedForward)"),
     untied(

@@ -34,13 +34,13 @@ def match(share: float | None, seed: int) -> dict:
 
 
 class SystemsTest(unittest.TestCase):
-    def test_each_changes_one_line_of_the_spec(self):
+    def test_each_changes_two_lines_of_the_spec_at_most(self):
         text = (ROOT / SPEC).read_text()
         specs = {system.spec(text) for system in SYSTEMS}
         self.assertEqual(len(specs), len(SYSTEMS))
         for spec in specs:
             pairs = zip(text.splitlines(), spec.splitlines(), strict=True)
-            self.assertLessEqual(sum(old != new for old, new in pairs), 1)
+            self.assertLessEqual(sum(old != new for old, new in pairs), 2)
 
     def test_a_spec_without_the_line_is_refused(self):
         with self.assertRaisesRegex(ValueError, "0 times, not once"):

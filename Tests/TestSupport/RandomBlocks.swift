@@ -95,9 +95,11 @@ extension RandomGraphMaker {
     let y = try b.unary(.tanh, x)
     let above = try b.binary(.add, b.binary(.multiply, y, y), 0.5)
     switch random.integer(in: 0...6) {
-    case 0: return try b.unary(.exponential, b.unary(.negate, y))
+    case 0:
+      return try b.binary(
+        .multiply, b.unary(.exponential, b.unary(.negate, y)), b.unary(.cosine, y))
     case 1: return try b.binary(.add, x, b.unary(.logarithm, above))
-    case 2: return try b.binary(.multiply, x, b.unary(.squareRoot, above))
+    case 2: return try b.binary(.multiply, b.unary(.sine, x), b.unary(.squareRoot, above))
     case 3: return try b.binary(.multiply, x, b.unary(.reciprocalSquareRoot, above))
     case 4: return try b.binary(.divide, x, above)
     case 5: return try b.binary(.subtract, b.unary(.gelu, x), b.unary(.sigmoid, x))
