@@ -30,7 +30,10 @@ import Testing
       target: target, rounding: 2e-6)
   }
 
-  @Test(arguments: ["merged", "spans_documents", "padded", "mixed_norms", "three_widths"])
+  @Test(arguments: [
+    "merged", "spans_documents", "padded", "mixed_norms", "three_widths", "experts_choose_untied",
+    "experts_of_two",
+  ])
   func passesAlone(_ name: String) throws {
     let agreement = try AgreementModel.named(name).agreement()
     for pass in Switch.all.map(\.name) {
@@ -68,7 +71,6 @@ import Testing
     "tiny", "even", "odd_large", "odd_larger", "merged", "mqa_half", "spans_documents",
     "wide_head", "geglu", "tied_head", "padded", "both_norms", "mixed_norms", "continuous",
     "three_widths", "replaced_tied", "hidden_documents", "chunks_alone", "blocks_of_one",
-    "experts_choose_untied", "experts_of_two",
   ])
   func roundedOperands(_ name: String) throws {
     try AgreementModel.named(name).agreement().compareFusedWithUnfused(
