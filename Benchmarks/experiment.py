@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from . import pages
@@ -38,11 +39,12 @@ class CannotRun(Exception):
 class Experiment:
     """All runs, in a folder that says how far they are."""
 
-    def __init__(self, folder: pathlib.Path, settings: Settings, threads: int):
+    def __init__(self, folder: pathlib.Path, settings: Settings, threads: int, at_once: int):
         self.motc = ROOT / ".build/release/motc"
         if not self.motc.exists():
             raise CannotRun(f"there is no {self.motc}: run `swift build -c release`")
-        self.folder, self.settings, self.threads = folder, settings, threads
+        self.folder, self.settings = folder, settings
+        self.threads, self.at_once = threads, at_once
         folder.mkdir(parents=True, exist_ok=True)
         # It stays open: the system gives the lock back when the process ends.
         self.lock = open(folder / ".lock", "w")
@@ -57,15 +59,11 @@ class Experiment:
         self._make("corpus", self._draw)
         self._make("shards", self._tokenize)
         runs = self.settings.runs
-        for number, (system, seed) in enumerate(runs):
-            say(f"run {number + 1} of {len(runs)}: {system.name}, seed {seed}")
-            start = time.monotonic()
-            self._train(system, seed)
-            left = (len(runs) - number - 1) * (time.monotonic() - start) / 60
-            say(f"{left:.0f} minutes left, if the other runs take as long")
+        self._train_all(runs)
         parameters = {system.name: self._parameters(system) for system in SYSTEMS}
         found = [Run(system, seed, self._metrics(system, seed)) for system, seed in runs]
-        return Results(self.settings, self.threads, parameters, found, self._matches())
+        matches, seconds = self._matches(), self._step_seconds()
+        return Results(self.settings, self.threads, parameters, found, matches, seconds)
 
     def draw(self, folder: pathlib.Path) -> None:
         """Draws the curves and matches of the first seed into a folder."""
@@ -74,6 +72,27 @@ class Experiment:
         self._motc("plot", *runs, *metrics, "-o", folder / CURVES)
         runs = [self._run(system, 0) for system in SYSTEMS]
         self._motc("match", *runs, "-o", folder / MATCHES)
+
+    def _train_all(self, runs: list[tuple[System, int]]) -> None:
+        """Trains what is not trained yet, `at_once` runs beside each other."""
+        start = time.monotonic()
+        done = 0
+
+        def train(run: tuple[System, int]) -> None:
+            nonlocal done
+            self._train(*run)
+            done += 1
+            left = (len(runs) - done) * (time.monotonic() - start) / done / 60
+            say(f"run {done} of {len(runs)} is done; {left:.0f} minutes left, if others take as long")
+
+        with ThreadPoolExecutor(self.at_once) as pool:
+            futures = [pool.submit(train, run) for run in runs]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
     # Steps of the work, each of which is there as a whole or not at all.
 
@@ -112,8 +131,9 @@ class Experiment:
         self._motc("tokenize", ROOT / SPEC, *files, *share, "--together")
 
     def _train(self, system: System, seed: int) -> None:
+        say(f"{system.name}, seed {seed}")
         files = ["--data", self.folder / "shards", "--out", self._run(system, seed)]
-        options = [*self.settings.options(seed), "--threads", self.threads]
+        options = [*self.settings.options(seed), "--threads", max(1, self.threads // self.at_once)]
         self._motc("train", self._spec(system), *files, *options, "--resume", "auto")
 
     # What the steps leave.
@@ -145,6 +165,19 @@ class Experiment:
                 losses = {loss["loss"]: loss for loss in run["losses"]}
                 matches[pathlib.Path(run["run"]).name] = losses
         return matches
+
+    def _step_seconds(self) -> dict[str, float]:
+        """Measures a step of each system, in turn: of runs hours apart the machine's mood would be part."""
+        specs = [self._spec(system) for system in SYSTEMS]
+        others = [word for spec in specs[1:] for word in ("--against", spec)]
+        report = self.folder / "bench.json"
+        what = ["--tasks", "train", "--compare", "fused", "--threads", self.threads]
+        shape = ["--batch", self.settings.batch, "--precision", self.settings.precision]
+        self._motc("bench", specs[0], *others, *what, *shape, "--json", report)
+        cases = json.loads(report.read_text())["train"]
+        base = SYSTEMS[0].name
+        names = {system.name: f"fused {system.name}" for system in SYSTEMS} | {base: "fused"}
+        return {name: cases[case]["seconds_per_step"] for name, case in names.items()}
 
     # Programs.
 
@@ -184,6 +217,7 @@ def parse() -> argparse.Namespace:
         description="Trains Mixture-of-Transformers and dense models, and matches their steps.",
     )
     parser.add_argument("--threads", type=int, help="by default all cores of this process")
+    parser.add_argument("--at-once", type=int, default=1, help="runs that share the threads (1)")
     parser.add_argument("--quick", action="store_true", help="a few steps, which prove nothing")
     parser.add_argument("--into", type=pathlib.Path, help="the folder of runs (runs/experiment)")
     parser.add_argument("--docs", action="store_true", help=f"write {PAGE.name}; takes gnuplot")
@@ -200,7 +234,7 @@ def perform(options: argparse.Namespace) -> None:
     has_gnuplot = shutil.which("gnuplot") is not None
     if options.docs and not options.quick and not has_gnuplot:
         raise CannotRun("pictures of the docs are drawn by gnuplot: install gnuplot-nox")
-    experiment = Experiment(folder.resolve(), settings, threads)
+    experiment = Experiment(folder.resolve(), settings, threads, options.at_once)
     text = markdown(experiment.run_all())
     (folder / "report.md").write_text(text)
     print(text)

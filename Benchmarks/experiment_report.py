@@ -10,7 +10,7 @@ from .experiment_systems import LOSSES, MODALITIES, SYSTEMS, Settings, System, r
 
 BASE = SYSTEMS[0]
 # What is matched, by its name in the answer of `motc match`.
-AXES = {"steps": "steps", "flops": "arithmetic", "seconds": "seconds of training"}
+AXES = {"steps": "steps", "flops": "arithmetic", "seconds": "time"}
 # Figures of the paper (arXiv 2411.04996): percent of the dense model's steps, or seconds, by what they are of.
 PAPER = {
     "steps, Chameleon 7B": {"loss": "55.8 %", "loss.text": "55.8 %", "loss.image": "34.8 %"},
@@ -33,11 +33,6 @@ class Run:
         """The matrix arithmetic of a step."""
         return self.lines[-1]["flops"] / self.lines[-1]["step"]
 
-    @property
-    def step_seconds(self) -> float:
-        """The mean time of a step."""
-        return self.lines[-1]["seconds"] / self.lines[-1]["step"]
-
     def final(self, loss: str) -> float:
         """Returns the last validation loss."""
         return self.lines[-1][f"validation.{loss}"]
@@ -53,6 +48,8 @@ class Results:
     runs: list[Run]
     matches: dict[str, dict]
     """What `motc match` says of a run, by its name and the loss."""
+    step_seconds: dict[str, float]
+    """The time of a step, by system."""
 
     def of(self, system: System) -> list[Run]:
         """Returns the runs of a system."""
@@ -61,6 +58,9 @@ class Results:
     def shares(self, system: System, loss: str, axis: str) -> list[float]:
         """Returns what the runs of a system take of their dense runs, in percent, where there is a line."""
         found = [self.matches[run_name(system, run.seed)][loss]["share"] for run in self.of(system)]
+        if axis == "seconds":
+            ratio = self.step_seconds[system.name] / self.step_seconds[BASE.name]
+            return [100 * ratio * share["steps"] for share in found if "steps" in share]
         return [100 * share[axis] for share in found if axis in share]
 
     def missed(self, system: System) -> int:
@@ -116,7 +116,7 @@ def sizes(results: Results) -> list[str]:
                 str(len(runs)),
                 f"{results.parameters[system.name] / 1e6:.2f} M",
                 f"{runs[0].step_flops / 1e9:.2f}",
-                f"{1000 * mean(run.step_seconds for run in runs):.1f}",
+                f"{1000 * results.step_seconds[system.name]:.1f}",
                 *(spread([run.final(loss) for run in runs], 4) for loss in LOSSES),
             ]
         )

@@ -7,6 +7,7 @@ MODALITIES = ("text", "image", "speech")
 # The loss of all objectives, and that of each.
 LOSSES = ("loss", *(f"loss.{name}" for name in MODALITIES))
 
+MODEL = '"spoken-shapes"'
 UNTIED = "untied: .all"
 FEED_FORWARD = "FeedForward(hidden: 512)"
 EXPERTS = "Experts(4, hidden: 512)"
@@ -24,8 +25,8 @@ class System:
     """What of the spec is replaced by what."""
 
     def spec(self, text: str) -> str:
-        """Returns the spec of the system."""
-        for old, new in self.changes:
+        """Returns the spec of the system, whose model has the system's name."""
+        for old, new in ((MODEL, f'"{self.name}"'), *self.changes):
             if text.count(old) != 1:
                 raise ValueError(f"{SPEC} has '{old}' {text.count(old)} times, not once")
             text = text.replace(old, new)

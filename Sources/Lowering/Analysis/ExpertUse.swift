@@ -51,6 +51,24 @@ extension Graph {
     else { return nil }
     return (routing, groups)
   }
+
+  /// Returns how many of `rows` rows `node`, a linear map or a gradient of one, multiplies where modalities have
+  /// equally many tokens: rows of modalities without weights cost nothing, nor does room that experts leave.
+  func multipliedRows(of node: Node, rows: Int) -> Double {
+    if let plan = node.operands.last, case .plan(let layout) = type(of: plan),
+      case .routeExperts(let routing, let groups) = definition(of: plan).op
+    {
+      return Double(layout.tokens) * groups.share * routing.perToken
+    }
+    return Double(rows) * (node.op.groups?.share ?? 1)
+  }
+}
+
+extension Groups {
+  /// The share of segments that have weights.
+  fileprivate var share: Double {
+    Double(ofSegment.count { $0 != Groups.none }) / Double(max(1, ofSegment.count))
+  }
 }
 
 extension ExpertRouting {

@@ -259,7 +259,6 @@ extension FunctionPlanner {
   ) -> Int {
     let type = graph.type(of: value)
     let groups = node.op.groups?.count ?? 1
-    let rows = Double(shape(node.operands[0]).rows)
     guard case .parameter(let name) = graph.definition(of: value).op else {
       return weight(buffer(value), width: type.elementCount / groups, to: &block)
     }
@@ -268,6 +267,7 @@ extension FunctionPlanner {
     case .linear, .linearInputGradient:
       let backward = if case .linearInputGradient = node.op { true } else { false }
       let form = backward ? builder.backwardForm(name) : builder.forwardForm(name)
+      let rows = graph.multipliedRows(of: node, rows: shape(node.operands[0]).rows)
       block.flops += 2 * rows * Double(matrix[0]) * Double(matrix[1])
       let (wide, deep) = backward ? (matrix[1], matrix[0]) : (matrix[0], matrix[1])
       return weight(form, width: builder.plan.packedUnits(wide: wide, deep: deep), to: &block)

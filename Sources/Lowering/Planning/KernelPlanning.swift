@@ -21,12 +21,13 @@ extension FunctionPlanner {
       + node.results.map { .buffer(place($0), .write) } + planArgument(node)
     call(
       isForward ? .blasLinear(linear) : .blasInputGradient(linear), arguments,
-      flops: flops(linear), nodes: [definition(node)])
+      flops: flops(linear, of: node), nodes: [definition(node)])
   }
 
   /// Returns the operations of a linear map or of one of its gradients.
-  private func flops(_ linear: LinearShape) -> Double {
-    2.0 * Double(linear.rows) * Double(linear.input) * Double(linear.outputs.reduce(0, +))
+  private func flops(_ linear: LinearShape, of node: Node) -> Double {
+    2 * graph.multipliedRows(of: node, rows: linear.rows) * Double(linear.input)
+      * Double(linear.outputs.reduce(0, +))
   }
 
   /// Returns the buffer of a matmul's operand; for OpenBLAS in bf16 a copy with rounded elements.
@@ -57,7 +58,7 @@ extension FunctionPlanner {
     call(
       .fewRowLinear(linear),
       [.buffer(buffer(data[0]), .read)] + weights + node.results.map { .buffer(place($0), .write) }
-        + planArgument(node), flops: flops(linear), nodes: [definition(node)])
+        + planArgument(node), flops: flops(linear, of: node), nodes: [definition(node)])
   }
 
   /// The gradient of a linear map's weights, by outer products or by OpenBLAS.
@@ -71,7 +72,7 @@ extension FunctionPlanner {
     if builder.plan.backend == .blas {
       let reads = data.map { KernelArgument.buffer(matmulOperand($0), .read) }
       return call(
-        .blasWeightGradient(linear), reads + writes + planArgument(node), flops: flops(linear),
+        .blasWeightGradient(linear), reads + writes + planArgument(node), flops: flops(linear, of: node),
         nodes: [definition(node)])
     }
     let outers = data.map { outer($0, for: definition(node)) }
@@ -86,7 +87,7 @@ extension FunctionPlanner {
     call(
       .weightGradient(linear, laidOut: laidOut),
       reads + workspace.map { .buffer($0, .write) } + writes + planArgument(node),
-      flops: flops(linear), nodes: [definition(node)])
+      flops: flops(linear, of: node), nodes: [definition(node)])
   }
 
   /// Attention, or its gradient.
