@@ -106,6 +106,64 @@ import Testing
     #expect(refused.status == 1 && refused.errors.contains("two sequences"), "\(refused.errors)")
   }
 
+  // MARK: Without text
+
+  /// Returns the numbers of the last step of the run `out`.
+  private func last(_ out: String, _ motc: Motc) throws -> [String: Double?] {
+    let lines = try motc.text("\(out)/metrics.jsonl").split(separator: "\n")
+    return try JSONDecoder().decode(
+      [String: Double?].self, from: Data(try #require(lines.last).utf8))
+  }
+
+  @Test func picturesWithoutTextAreTheSameAfterAStop() throws {
+    let motc = try prepared()
+    func weights(_ out: String) -> Data? {
+      FileManager.default.contents(
+        atPath: motc.path("\(out)/checkpoints/step-00000004/weights.safetensors"))
+    }
+    #expect(try train(motc, "none").status == 0)
+    #expect(try train(motc, "whole", "--condition-dropout", "0.5").status == 0)
+    let expected = try #require(weights("whole"))
+    #expect(weights("none") != expected)
+    #expect(try train(motc, "other", "--condition-dropout", "0.5").status == 0)
+    try FileManager.default.removeItem(atPath: motc.path("other/checkpoints/step-00000004"))
+    let resumed = try train(motc, "other", "--resume", "auto")
+    #expect(resumed.status == 0 && weights("other") == expected, "\(resumed.errors)")
+    let changed = try train(motc, "other", "--resume", "auto", "--condition-dropout", "0.25")
+    #expect(changed.status == 1)
+    #expect(
+      changed.errors.contains("condition_dropout is 0.25, but was 0.5"), "\(changed.errors)")
+  }
+
+  @Test func checkpointsThatAreOlderThanTheSettingGoOn() throws {
+    let motc = try prepared()
+    #expect(try train(motc, "run").status == 0)
+    let state = "run/checkpoints/step-00000004/state.json"
+    let text = try motc.text(state)
+    let old = text.replacing(#/"condition_dropout"\s*:\s*"0.0"\s*,/#, with: "")
+    #expect(old != text)
+    try motc.write(old, to: state)
+    let again = try train(motc, "run", "--resume", "auto")
+    #expect(again.status == 0 && again.errors.contains("last step"), "\(again.errors)")
+    let changed = try train(motc, "run", "--resume", "auto", "--condition-dropout", "1")
+    #expect(
+      changed.status == 1 && changed.errors.contains("condition_dropout is 1.0, but was 0.0"),
+      "\(changed.errors)")
+  }
+
+  @Test func validationAlwaysHasItsText() throws {
+    let motc = try prepared()
+    #expect(try train(motc, "with", "--learning-rate", "0").status == 0)
+    let without = try train(
+      motc, "without", "--learning-rate", "0", "--condition-dropout", "1")
+    #expect(without.status == 0, "\(without.errors)")
+    let (one, other) = (try last("with", motc), try last("without", motc))
+    #expect(one["loss.text"] != other["loss.text"], "training has it not")
+    for name in ["validation.loss", "validation.loss.text", "validation.loss.image"] {
+      #expect(one[name] == other[name] && one[name] != nil, "\(name)")
+    }
+  }
+
   @Test func batchesOfFilesAreRun() throws {
     let motc = try prepared()
     #expect(try motc("init", "painter.motir", "--seed", "1", "-o", "w").status == 0)
