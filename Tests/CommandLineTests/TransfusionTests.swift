@@ -164,6 +164,78 @@ import Testing
     }
   }
 
+  // MARK: Evaluation
+
+  @Test func squaresHaveNoPerplexity() throws {
+    let motc = try prepared()
+    #expect(try train(motc, "run").status == 0)
+    let result = try motc(
+      "eval", "painter.motir", "--weights", "run/latest/weights.safetensors", "--data", "shards",
+      "--json", "found.json")
+    #expect(result.status == 0, "\(result.errors)")
+    func words(_ name: String) -> Int? {
+      result.output.split(separator: "\n").map { $0.split(separator: " ") }
+        .first { $0.first == name[...] }?.count
+    }
+    #expect(words("text") == 4 && words("image") == 3, "\(result.output)")
+    struct Found: Decodable {
+      let losses: [String: [String: Double]]
+    }
+    let found = try JSONDecoder().decode(Found.self, from: Data(motc.text("found.json").utf8))
+    #expect(found.losses["text"]?.keys.sorted() == ["loss", "perplexity", "targets"])
+    #expect(found.losses["image"]?.keys.sorted() == ["loss", "targets"])
+    let image = try #require(found.losses["image"]?["loss"])
+    let validated = try #require(try last("run", motc)["validation.loss.image"] ?? nil)
+    #expect(abs(image - validated) < 1e-6)
+  }
+
+  @Test func evaluationDrawsAndDescribes() throws {
+    let motc = try prepared()
+    #expect(try train(motc, "run").status == 0)
+    try motc.write(
+      "#!/bin/sh\nprintf '{\"lines\": %d}' $(wc -l < $1/captions.txt)\n", to: "count.sh")
+    try FileManager.default.setAttributes(
+      [.posixPermissions: 0o755], ofItemAtPath: motc.path("count.sh"))
+    func evaluate(_ model: String, _ out: String, _ more: String...) throws -> Motc.Result {
+      try motc.run(
+        [
+          "eval", model, "--weights", "run/latest/weights.safetensors", "--data", "shards",
+          "--split", "train", "--batches", "0", "--generate", "3", "--steps", "2", "--out", out,
+          "--checker", "count.sh",
+        ] + more)
+    }
+    let result = try evaluate("guided.motir", "made", "--json", "scores.json")
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try motc.text("scores.json").contains(#""lines" : 3"#))
+    let drawn = try motc.text("made/captions.txt").split(separator: "\n")
+    #expect(drawn.count == 3 && drawn[2].hasPrefix("pictures/000002.png\tpicture "), "\(drawn)")
+    func picture(_ name: String) throws -> Picture {
+      try Picture(
+        png: Array(try #require(FileManager.default.contents(atPath: motc.path(name)))))
+    }
+    #expect(try picture("made/pictures/000002.png").width == 4)
+    // What is described is what the corpus has.
+    for line in try motc.text("made/said/truth.txt").split(separator: "\n") {
+      let parts = line.split(separator: "\t")
+      let number = try #require(parts[1].split(separator: " ").last)
+      #expect(
+        try picture("made/said/\(parts[0])").pixels == picture("corpus/\(number).png").pixels)
+    }
+    // Noise has the number of its document, not its place in a batch.
+    #expect(try evaluate("drawer.motir", "alone").status == 0)
+    #expect(
+      try picture("alone/pictures/000002.png").pixels
+        == picture("made/pictures/000002.png").pixels)
+    #expect(try evaluate("guided.motir", "guided", "--guidance", "300").status == 0)
+    #expect(
+      try picture("guided/pictures/000002.png").pixels
+        != picture("made/pictures/000002.png").pixels)
+    let refused = try evaluate("drawer.motir", "refused", "--guidance", "2")
+    #expect(
+      refused.status == 1 && refused.errors.contains("two sequences a document"),
+      "\(refused.errors)")
+  }
+
   @Test func batchesOfFilesAreRun() throws {
     let motc = try prepared()
     #expect(try motc("init", "painter.motir", "--seed", "1", "-o", "w").status == 0)
