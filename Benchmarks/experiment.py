@@ -1,6 +1,6 @@
 """`python3 -m Benchmarks.experiment`: Mixture-of-Transformers against dense, by steps to equal losses.
 
-Draws a corpus of three modalities, trains every system of experiment_systems.py on it, and matches
+For each study of experiment_studies.py it draws a corpus, trains every system on it, and matches
 them with `motc match`. It can be stopped at any time: the same command goes on. It takes Python's
 standard library, motc and espeak-ng; pictures take gnuplot.
 """
@@ -22,14 +22,10 @@ from dataclasses import asdict
 
 from . import pages
 from .experiment_report import Results, Run, markdown
-from .experiment_systems import LOSSES, QUICK, SPEC, SYSTEMS, Settings, System, run_name
+from .experiment_studies import STUDIES, Study, System, run_name
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEGIN = "<!-- written by make experiment: begin -->"
-END = "<!-- written by make experiment: end -->"
 PAGE = ROOT / "docs/experiment.md"
-CURVES = "experiment-curves.svg"
-MATCHES = "experiment-match.svg"
 
 
 class CannotRun(Exception):
@@ -37,13 +33,13 @@ class CannotRun(Exception):
 
 
 class Experiment:
-    """All runs, in a folder that says how far they are."""
+    """All runs of a study, in a folder that says how far they are."""
 
-    def __init__(self, folder: pathlib.Path, settings: Settings, threads: int, at_once: int):
+    def __init__(self, folder: pathlib.Path, study: Study, threads: int, at_once: int):
         self.motc = ROOT / ".build/release/motc"
         if not self.motc.exists():
             raise CannotRun(f"there is no {self.motc}: run `swift build -c release`")
-        self.folder, self.settings = folder, settings
+        self.folder, self.study, self.settings = folder, study, study.settings
         self.threads, self.at_once = threads, at_once
         folder.mkdir(parents=True, exist_ok=True)
         # It stays open: the system gives the lock back when the process ends.
@@ -52,26 +48,27 @@ class Experiment:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CannotRun(f"another process works in {folder}") from None
-        self._keep("settings.json", json.dumps(asdict(settings), indent=2) + "\n")
+        self._keep("settings.json", json.dumps(asdict(study.settings), indent=2) + "\n")
 
     def run_all(self) -> Results:
         """Makes the corpus and all runs, or what is missing of them, and matches the runs."""
         self._make("corpus", self._draw)
         self._make("shards", self._tokenize)
-        runs = self.settings.runs
+        runs = self.study.runs
         self._train_all(runs)
-        parameters = {system.name: self._parameters(system) for system in SYSTEMS}
+        parameters = {system.name: self._parameters(system) for system in self.study.systems}
         found = [Run(system, seed, self._metrics(system, seed)) for system, seed in runs]
         matches, seconds = self._matches(), self._step_seconds()
-        return Results(self.settings, self.threads, parameters, found, matches, seconds)
+        return Results(self.study, self.threads, parameters, found, matches, seconds)
 
     def draw(self, folder: pathlib.Path) -> None:
         """Draws the curves and matches of the first seed into a folder."""
-        runs = [self._run(system, 0) for system in SYSTEMS if system.seeds > 1]
-        metrics = ["--metric", ",".join(LOSSES[1:])]
-        self._motc("plot", *runs, *metrics, "-o", folder / CURVES)
-        runs = [self._run(system, 0) for system in SYSTEMS]
-        self._motc("match", *runs, "-o", folder / MATCHES)
+        study = self.study
+        runs = [self._run(system, 0) for system in study.systems if system.seeds > 1]
+        metrics = ["--metric", ",".join(study.losses[1:])]
+        self._motc("plot", *runs, *metrics, "-o", folder / study.picture("curves"))
+        runs = [self._run(system, 0) for system in study.systems]
+        self._motc("match", *runs, "-o", folder / study.picture("match"))
 
     def _train_all(self, runs: list[tuple[System, int]]) -> None:
         """Trains what is not trained yet, `at_once` runs beside each other."""
@@ -120,7 +117,7 @@ class Experiment:
 
     def _draw(self, folder: pathlib.Path) -> None:
         settings = self.settings
-        say(f"{settings.pictures:,} pictures, and {settings.spoken:,} of their captions spoken")
+        say(f"{settings.pictures:,} pictures, {settings.spoken:,} of their captions spoken")
         counts = ["--count", settings.pictures, "--spoken", settings.spoken]
         draw = [sys.executable, ROOT / "examples/shapes/draw.py", folder, *counts]
         self._call(draw, stdout=sys.stderr)
@@ -128,10 +125,10 @@ class Experiment:
     def _tokenize(self, folder: pathlib.Path) -> None:
         files = ["--data", self.folder / "corpus", "-o", folder]
         share = ["--validation", self.settings.held_back]
-        self._motc("tokenize", ROOT / SPEC, *files, *share, "--together")
+        self._motc("tokenize", ROOT / self.study.spec, *files, *share, "--together")
 
     def _train(self, system: System, seed: int) -> None:
-        say(f"{system.name}, seed {seed}")
+        say(f"{self.study.name}: {system.name}, seed {seed}")
         files = ["--data", self.folder / "shards", "--out", self._run(system, seed)]
         options = [*self.settings.options(seed), "--threads", max(1, self.threads // self.at_once)]
         self._motc("train", self._spec(system), *files, *options, "--resume", "auto")
@@ -140,7 +137,7 @@ class Experiment:
 
     def _spec(self, system: System) -> pathlib.Path:
         name = f"specs/{system.name}.swift-spec"
-        self._keep(name, system.spec((ROOT / SPEC).read_text()))
+        self._keep(name, self.study.text(system, (ROOT / self.study.spec).read_text()))
         return self.folder / name
 
     def _run(self, system: System, seed: int) -> pathlib.Path:
@@ -158,7 +155,7 @@ class Experiment:
         """Returns what `motc match` finds of each run but the dense ones, by its name."""
         matches = {}
         for seed in range(self.settings.most_seeds):
-            systems = [system for system, other in self.settings.runs if other == seed]
+            systems = [system for system, other in self.study.runs if other == seed]
             runs = [self._run(system, seed) for system in systems]
             answer = self._motc("match", *runs, "--json", stdout=subprocess.PIPE)
             for run in json.loads(answer)["runs"]:
@@ -168,15 +165,16 @@ class Experiment:
 
     def _step_seconds(self) -> dict[str, float]:
         """Measures a step of each system, in turn: of runs hours apart the machine's mood would be part."""
-        specs = [self._spec(system) for system in SYSTEMS]
+        systems = self.study.systems
+        specs = [self._spec(system) for system in systems]
         others = [word for spec in specs[1:] for word in ("--against", spec)]
         report = self.folder / "bench.json"
         what = ["--tasks", "train", "--compare", "fused", "--threads", self.threads]
         shape = ["--batch", self.settings.batch, "--precision", self.settings.precision]
         self._motc("bench", specs[0], *others, *what, *shape, "--json", report)
         cases = json.loads(report.read_text())["train"]
-        base = SYSTEMS[0].name
-        names = {system.name: f"fused {system.name}" for system in SYSTEMS} | {base: "fused"}
+        base = self.study.base.name
+        names = {system.name: f"fused {system.name}" for system in systems} | {base: "fused"}
         return {name: cases[case]["seconds_per_step"] for name, case in names.items()}
 
     # Programs.
@@ -217,8 +215,10 @@ def parse() -> argparse.Namespace:
         description="Trains Mixture-of-Transformers and dense models, and matches their steps.",
     )
     parser.add_argument("--threads", type=int, help="by default all cores of this process")
-    parser.add_argument("--at-once", type=int, default=1, help="runs that share the threads (1)")
+    parser.add_argument("--at-once", type=int, help="runs that share the threads (one a thread)")
     parser.add_argument("--quick", action="store_true", help="a few steps, which prove nothing")
+    names = [study.name for study in STUDIES]
+    parser.add_argument("--study", choices=names, help="this one alone, in place of all")
     parser.add_argument("--into", type=pathlib.Path, help="the folder of runs (runs/experiment)")
     parser.add_argument("--docs", action="store_true", help=f"write {PAGE.name}; takes gnuplot")
     return parser.parse_args()
@@ -226,7 +226,6 @@ def parse() -> argparse.Namespace:
 
 def perform(options: argparse.Namespace) -> None:
     """Runs what the options say."""
-    settings = QUICK if options.quick else Settings()
     folder = options.into or ROOT / "runs" / ("experiment-quick" if options.quick else "experiment")
     if options.quick and not options.into:
         shutil.rmtree(folder, ignore_errors=True)
@@ -234,23 +233,32 @@ def perform(options: argparse.Namespace) -> None:
     has_gnuplot = shutil.which("gnuplot") is not None
     if options.docs and not options.quick and not has_gnuplot:
         raise CannotRun("pictures of the docs are drawn by gnuplot: install gnuplot-nox")
-    experiment = Experiment(folder.resolve(), settings, threads, options.at_once)
-    text = markdown(experiment.run_all())
-    (folder / "report.md").write_text(text)
-    print(text)
-    print(f"results: {folder}")
-    if has_gnuplot:
-        experiment.draw(folder)
-    if options.docs and not options.quick:
-        for name in (CURVES, MATCHES):
-            shutil.copy(folder / name, PAGE.parent / name)
-        pages.replace(PAGE, BEGIN, END, text)
+    for study in chosen(options):
+        place = (folder / study.name).resolve()
+        experiment = Experiment(place, study, threads, options.at_once or threads)
+        text = markdown(experiment.run_all())
+        (place / "report.md").write_text(text)
+        print(text)
+        print(f"results: {place}")
+        if has_gnuplot:
+            experiment.draw(place)
+        if options.docs and not options.quick:
+            for name in map(study.picture, ("curves", "match")):
+                shutil.copy(place / name, PAGE.parent / name)
+            pages.replace(PAGE, *study.marks, text)
+
+
+def chosen(options: argparse.Namespace) -> list[Study]:
+    """Returns the studies that the options ask for."""
+    studies = [study for study in STUDIES if options.study in (None, study.name)]
+    return [study.shortly() for study in studies] if options.quick else studies
 
 
 def main() -> None:
     """Runs what the options say, and says what is missing."""
     options = parse()
-    if shutil.which("espeak-ng") is None:
+    speaks = any(study.settings.spoken for study in chosen(options))
+    if speaks and shutil.which("espeak-ng") is None:
         # Only the short form may do without.
         say("skipped, because this machine has no espeak-ng, which speaks: apt-get install espeak-ng")
         sys.exit(0 if options.quick else 2)

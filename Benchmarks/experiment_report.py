@@ -6,18 +6,10 @@ from dataclasses import dataclass
 from statistics import mean
 
 from . import machine, pages
-from .experiment_systems import LOSSES, MODALITIES, SYSTEMS, Settings, System, run_name
+from .experiment_studies import Study, System, run_name
 
-BASE = SYSTEMS[0]
 # What is matched, by its name in the answer of `motc match`.
 AXES = {"steps": "steps", "flops": "arithmetic", "seconds": "time"}
-# Figures of the paper (arXiv 2411.04996): percent of the dense model's steps, or seconds, by what they are of.
-PAPER = {
-    "steps, Chameleon 7B": {"loss": "55.8 %", "loss.text": "55.8 %", "loss.image": "34.8 %"},
-    "steps, Chameleon with speech": {"loss.speech": "37.2 %"},
-    "steps, Transfusion 7B": {"loss.image": "a third"},
-    "wall clock, Chameleon 7B": {"loss.text": "75.6 %", "loss.image": "47.2 %"},
-}
 
 
 @dataclass(frozen=True)
@@ -40,9 +32,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """All that was measured."""
+    """All that was measured of a study."""
 
-    settings: Settings
+    study: Study
     threads: int
     parameters: dict[str, int]
     runs: list[Run]
@@ -59,14 +51,14 @@ class Results:
         """Returns what the runs of a system take of their dense runs, in percent, where there is a line."""
         found = [self.matches[run_name(system, run.seed)][loss]["share"] for run in self.of(system)]
         if axis == "seconds":
-            ratio = self.step_seconds[system.name] / self.step_seconds[BASE.name]
+            ratio = self.step_seconds[system.name] / self.step_seconds[self.study.base.name]
             return [100 * ratio * share["steps"] for share in found if "steps" in share]
         return [100 * share[axis] for share in found if axis in share]
 
     def missed(self, system: System) -> int:
         """Returns how many of the dense runs' losses the runs of a system do not come down to."""
         of_runs = [self.matches[run_name(system, run.seed)] for run in self.of(system)]
-        return sum(match[loss]["notReached"] for match in of_runs for loss in LOSSES)
+        return sum(match[loss]["notReached"] for match in of_runs for loss in self.study.losses)
 
 
 def markdown(results: Results) -> str:
@@ -78,10 +70,10 @@ def markdown(results: Results) -> str:
     parts += ["Beside the paper:", "", *beside_paper(results), ""]
     parts += [
         "![Losses of the systems with several seeds, in training and on what is held back.]"
-        "(experiment-curves.svg)",
+        f"({results.study.picture('curves')})",
         "",
         "![Steps of the systems at the losses of the dense model, and lines through the origin.]"
-        "(experiment-match.svg)",
+        f"({results.study.picture('match')})",
         "",
     ]
     return "\n".join(parts)
@@ -89,15 +81,16 @@ def markdown(results: Results) -> str:
 
 def about(results: Results) -> str:
     """Returns the sentences that say what the figures are of."""
-    settings = results.settings
+    settings = results.study.settings
+    spoken = f"{settings.spoken:,} spoken captions, " if settings.spoken else ""
     date = datetime.datetime.now(datetime.UTC).date()
     text = (
         f"`make experiment`, {date}, on {machine.processor()} "
         f"({', '.join(machine.matrix_units())}), {results.threads} threads. "
-        f"{settings.pictures:,} pictures, {settings.spoken:,} spoken captions, {settings.steps:,} "
+        f"{settings.pictures:,} pictures, {spoken}{settings.steps:,} "
         f"steps of {settings.batch} x {settings.sequence} tokens in {settings.precision}, rate "
         f"{settings.rate:g}, {settings.evaluations} validations. Losses are of the last "
-        f"validation; *loss* is the sum of the others. Where a system has several seeds, figures "
+        f"validation; *loss* is {results.study.total}. Where a system has several seeds, figures "
         f"are means, with the least and the most behind them."
     )
     return textwrap.fill(text, 120) + "\n"
@@ -105,9 +98,11 @@ def about(results: Results) -> str:
 
 def sizes(results: Results) -> list[str]:
     """Returns the table of systems and their last losses."""
-    header = ["system", "", "seeds", "parameters", "GFLOPs a step", "ms a step", "loss", *MODALITIES]
+    study = results.study
+    header = ["system", "", "seeds", "parameters", "GFLOPs a step", "ms a step"]
+    header += ["loss", *study.modalities]
     lines = []
-    for system in SYSTEMS:
+    for system in study.systems:
         runs = results.of(system)
         lines.append(
             [
@@ -117,7 +112,7 @@ def sizes(results: Results) -> list[str]:
                 f"{results.parameters[system.name] / 1e6:.2f} M",
                 f"{runs[0].step_flops / 1e9:.2f}",
                 f"{1000 * results.step_seconds[system.name]:.1f}",
-                *(spread([run.final(loss) for run in runs], 4) for loss in LOSSES),
+                *(spread([run.final(loss) for run in runs], 4) for loss in study.losses),
             ]
         )
     return pages.table(header, lines)
@@ -128,25 +123,27 @@ def shares(results: Results, axis: str) -> list[str]:
     lines = [
         [
             system.name,
-            *(percent(results.shares(system, loss, axis)) for loss in LOSSES),
+            *(percent(results.shares(system, loss, axis)) for loss in results.study.losses),
             str(results.missed(system)),
         ]
-        for system in SYSTEMS
-        if system is not BASE
+        for system in results.study.systems
+        if system is not results.study.base
     ]
-    return pages.table(["system", "loss", *MODALITIES, "losses not reached"], lines)
+    header = ["system", "loss", *results.study.modalities, "losses not reached"]
+    return pages.table(header, lines)
 
 
 def beside_paper(results: Results) -> list[str]:
     """Returns the paper's figures, and those of this Mixture-of-Transformers."""
-    mot = next(system for system in SYSTEMS if system.name == "mot")
+    study = results.study
+    mot = next(system for system in study.systems if system.name == "mot")
     figures = {
-        f"{axis}, here": {loss: percent(results.shares(mot, loss, axis)) for loss in LOSSES}
+        f"{axis}, here": {loss: percent(results.shares(mot, loss, axis)) for loss in study.losses}
         for axis in ("steps", "seconds")
     }
-    figures |= {f"{name}, the paper": values for name, values in PAPER.items()}
-    rows = [[name, *(of.get(loss, "–") for loss in LOSSES)] for name, of in figures.items()]
-    return pages.table(["MoT of dense", "loss", *MODALITIES], rows)
+    figures |= {f"{name}, the paper": values for name, values in study.paper.items()}
+    rows = [[name, *(of.get(loss, "–") for loss in study.losses)] for name, of in figures.items()]
+    return pages.table(["MoT of dense", "loss", *study.modalities], rows)
 
 
 def percent(values: list[float]) -> str:

@@ -30,18 +30,27 @@ struct BatchCommand: ParsableCommand {
   var seed: UInt64 = 0
 
   @Option(
+    name: .customLong("condition-dropout"),
+    help: "The setting of motc train: pictures that have lost the text before them are documents.")
+  var conditionDropout = 0.0
+
+  @Option(
     name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"),
     completion: .file())
   var output: String
 
   func validate() throws {
     guard step >= 1 else { throw ValidationError("--step is at least 1, not \(step)") }
+    guard (0...1).contains(conditionDropout) else {
+      throw ValidationError("--condition-dropout is 0 to 1, not \(conditionDropout)")
+    }
   }
 
   func run() throws {
     let module = try model.load(StageClock())
     let shards = try TokenShards(folder: data, split: .train, module: module)
-    var source = try BatchSource(shards, module: module, seed: seed)
+    var source = try BatchSource(
+      shards, module: module, seed: seed, dropout: ConditionDropout(conditionDropout, of: module))
     var batch = try source.next()
     for _ in 1..<step { batch = try source.next() }
     try write(

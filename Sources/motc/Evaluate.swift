@@ -10,7 +10,8 @@ struct Evaluate: ParsableCommand {
     commandName: "eval",
     abstract: "Measures loss and perplexity by modality, and what a model draws and says.",
     discussion: """
-      Losses are means over the targets of a modality, in nats, of the documents that are held back. With --generate \
+      Losses are means over the targets of a modality, in nats, of the documents that are held back; of continuous \
+      tokens they are the mean square of what is wrong with the noise, and have no perplexity. With --generate \
       the model also draws a picture for each of so many held-back captions, and says what it sees on as many held-back \
       pictures: --out gets captions.txt with the pictures, and said/captions.txt with what it said. --checker names a \
       program that scores the first folder, and the second by --truth with the first one's captions.
@@ -25,6 +26,7 @@ struct Evaluate: ParsableCommand {
   @OptionGroup var compile: CompileArguments
   @OptionGroup var execution: ExecutionArguments
   @OptionGroup var sampling: SamplingArguments
+  @OptionGroup(title: "Continuous tokens") var denoising: DenoisingArguments
 
   @Option(help: ArgumentHelp("The parameters.", valueName: "file"), completion: .file())
   var weights: String
@@ -83,12 +85,12 @@ struct Evaluate: ParsableCommand {
     }
     if let generate, let out {
       let scene = GeneratedScenes(
-        folder: out, count: generate, data: data, split: split, settings: sampling.settings)
-      let module = try model.load(clock, batch: 8, sequence: 64, context: .ofModel)
-      try module.requireGeneration()
+        folder: out, count: generate, data: data, split: split, settings: sampling.settings,
+        denoising: denoising.settings)
+      let module = try generatingModule(clock)
       let tensors = try loadWeights(weights, of: module, clock)
       let compiled = try Build(module, options, clock: clock)
-        .model(Decoder.functions, trains: false, pool: pool)
+        .model(Decoder.functions(of: module), trains: false, pool: pool)
       try compiled.load(tensors)
       try scene.make(with: compiled, module)
       if let checker { results.scores = try Checker(path: checker).scores(of: out) }
@@ -96,6 +98,19 @@ struct Evaluate: ParsableCommand {
     }
     guard let json else { return }
     try Output(json).write(try results.json())
+  }
+
+  /// Returns the model at the sizes at which documents are made.
+  private func generatingModule(_ clock: StageClock) throws -> Module {
+    let module = try model.load(clock, batch: 8, sequence: 64, context: .ofModel)
+    try module.requireGeneration()
+    guard denoising.settings.guidance == 1 || module.batch > 1 else {
+      throw Diagnostic(
+        "--guidance takes two sequences a document, and the batch has 1",
+        suggestion: model.batch == nil
+          ? "write the text with motc compile --batch 2" : "give --batch 2 or more")
+    }
+    return module
   }
 
   /// Returns the losses of the documents, by modality.

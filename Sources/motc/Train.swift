@@ -89,9 +89,11 @@ struct Train: ParsableCommand {
   private func source(
     of module: Module, _ settings: TrainingSettings, _ checkpoint: Checkpoint?
   ) throws -> sending BatchSource {
-    try BatchSource(
+    let dropout = try ConditionDropout(settings.conditionDropout, of: module)
+    return try BatchSource(
       TokenShards(folder: data, split: .train, module: module), module: module,
-      seed: UInt64(settings.seed), position: checkpoint?.position ?? DataPosition())
+      seed: UInt64(settings.seed), dropout: dropout,
+      position: checkpoint?.position ?? DataPosition())
   }
 
   /// Returns the compiled model with the weights that training begins with, those of the checkpoint at `path` if
@@ -137,6 +139,10 @@ struct SettingsArguments: ParsableArguments {
   @Option(name: .customLong("weight-decay"), help: "The weight decay, of matrices alone.")
   var weightDecay: String?
   @Option(help: "The largest norm of all gradients together; 0 for no limit.") var clip: String?
+  @Option(
+    name: .customLong("condition-dropout"),
+    help: "How likely a picture of continuous tokens is learned without the text before it.")
+  var conditionDropout: String?
   @Option(help: "Equal seeds give equal first weights and equal batches.") var seed: String?
   @Option(name: .customLong("log-every"), help: "Steps between two lines of progress.")
   var logEvery: String?
@@ -169,7 +175,8 @@ struct SettingsArguments: ParsableArguments {
       "steps": steps, "accumulate": accumulate, "learning_rate": learningRate, "warmup": warmup,
       "schedule": schedule,
       "final_fraction": finalFraction, "beta1": beta1, "beta2": beta2, "epsilon": epsilon,
-      "weight_decay": weightDecay, "clip": clip, "seed": seed, "log_every": logEvery,
+      "weight_decay": weightDecay, "clip": clip, "condition_dropout": conditionDropout,
+      "seed": seed, "log_every": logEvery,
       "validate_every": validateEvery, "validation_batches": validationBatches,
       "checkpoint_every": checkpointEvery, "keep": keep,
     ]

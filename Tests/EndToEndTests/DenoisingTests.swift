@@ -15,7 +15,7 @@ import Testing
     Repeat(2) {
       Residual {
         RMSNorm()
-        Attention(heads: 2, headWidth: 6, normalizeQueryKey: true)
+        Attention(heads: 2, headWidth: 6, normalizeQueryKey: true, documents: true)
       }
       Residual {
         RMSNorm()
@@ -31,10 +31,12 @@ import Testing
 
   /// Returns the interpreter's outputs for one sequence.
   private func whole(
-    _ tokens: [Int], _ latents: [Float], times: [Float], _ parameters: [String: [Double]]
+    _ tokens: [Int], _ latents: [Float], times: [Float], documents: [Int]? = nil,
+    _ parameters: [String: [Double]]
   ) throws -> [String: [Double]] {
     let module = try model.module(batch: 1, sequence: tokens.count)
     var rows = BatchBuilder.Rows(tokens: tokens)
+    rows.documents = documents
     rows.continuous["image"] = ContinuousTokens(latents: latents, timesteps: times)
     let batch = try BatchBuilder(module: module).build(rows)
     var inputs: [String: ReferenceValue] = [:]
@@ -99,5 +101,32 @@ import Testing
       try decoder.denoise([numbers(9), []], of: 1, at: 1)
     }
     #expect(long?.suggestion == "give --sequence 9")
+  }
+
+  /// A picture that training cuts off from its text is what guidance has in its second sequence.
+  @Test func whatIsUnseenInTrainingIsUnseenInGeneration() throws {
+    let module = try model.module(batch: 2, sequence: 8, context: .slots(24))
+    let parameters = RandomInputs.make(module, seed: 8).parameters
+    let functions = try Decoder.functions(of: module).map {
+      try Compiler.function($0, of: module)
+    }
+    let compiled = try Compilation.fused.model(functions, of: module)
+    compiled.load(parameters)
+    let decoder = Decoder(compiled, module)
+    var random = TestRandom(seed: 4)
+    let noisy = random.normals(5 * 6).map { Float($0) }
+    let prompt = [3, 1, 4, 10]
+    let start = try #require(module.unconditionedStarts(of: prompt).last)
+    _ = try decoder.extend([prompt, Array(prompt[start...])])
+    let said = try decoder.denoise([noisy, noisy], of: 1, at: 0.5)
+    let tokens = prompt + [Int](repeating: -2, count: 6)
+    for (index, documents) in [tokens.map { _ in 0 }, tokens.indices.map { $0 < start ? 0 : 1 }]
+      .enumerated()
+    {
+      let expected = try whole(tokens, noisy, times: [0.5], documents: documents, parameters)
+      expect(
+        said[index], Array(try #require(expected["prediction.image"]).suffix(30)), within: 1e-5)
+    }
+    #expect(said[0] != said[1])
   }
 }

@@ -60,6 +60,22 @@ import Testing
     }
   }
 
+  /// Whoever sees no noise takes what is noisy for clean, however far that is out of range.
+  @Test(arguments: kinds.filter { $0.prediction == .noise })
+  func estimatesAreCutToTheRange(_ denoising: Denoising) throws {
+    func run(_ steps: Int, within range: ClosedRange<Double>?) throws -> [Float] {
+      try Denoiser(denoising, DenoisingSettings(steps: steps), within: range)
+        .clean(count: 64, CounterRandom(seed: 1, name: "x")) { x, _ in x.map { _ in 0 } }
+    }
+    #expect(try run(1, within: nil).contains { abs($0) > 100 })
+    for steps in [1, 3, 50] {
+      let cut = try run(steps, within: -1...1)
+      #expect(cut.allSatisfy { abs($0) <= 1 } && cut.contains { $0 < 0 } && cut.contains { $0 > 0 })
+    }
+    // In one step from noise all are cut, and guidance that changes no sign changes nothing.
+    #expect(try run(1, within: -1...1).allSatisfy { abs($0) > 0.99 })
+  }
+
   @Test func guidanceGoesBeyondWhatIsSaidWithoutText() {
     func guided(_ guidance: Double) -> [Float] {
       Denoiser(Denoising(.noise, .cosine), DenoisingSettings(guidance: guidance))

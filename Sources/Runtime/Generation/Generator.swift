@@ -121,11 +121,12 @@ package struct Generator {
 
   /// Begins the span that was opened in document `index` in its second sequence, too, which has nothing before it.
   private func open(_ index: Int, _ documents: inout Documents) {
-    guard isGuided, let modality = documents.grammars[index].block,
-      let begin = module.modalities[modality].begin
+    let tokens = documents.next[index]
+    guard isGuided, documents.grammars[index].block != nil,
+      let start = module.unconditionedStarts(of: tokens).last
     else { return }
     decoder.reset(sequences + index)
-    documents.next[sequences + index] = [begin]
+    documents.next[sequences + index] = Array(tokens[start...])
   }
 
   /// Lets document `index` go on by `tokens`, a span of modality number `modality` whose numbers are `block`.

@@ -34,6 +34,8 @@ package struct TrainingSettings: Hashable, Sendable {
   package var weightDecay = 0.1
   /// The largest norm of all gradients together; 0 for no limit.
   package var clip = 1.0
+  /// How likely a span of continuous tokens is learned without what stands before it (`ConditionDropout`).
+  package var conditionDropout = 0.0
   /// Equal seeds give equal first weights and equal batches.
   package var seed = 0
   /// Steps between two lines of progress.
@@ -86,6 +88,7 @@ package struct TrainingSettings: Hashable, Sendable {
       shaping("epsilon", .number(\.epsilon, 1e-30...large.upperBound)),
       shaping("weight_decay", .number(\.weightDecay, large)),
       shaping("clip", .number(\.clip, large)),
+      shaping("condition_dropout", .number(\.conditionDropout, 0...1)),
       shaping("seed", .integer(\.seed, atLeast: 0)),
       reporting("log_every", .integer(\.logEvery, atLeast: 1)),
       reporting("validate_every", .integer(\.validateEvery, atLeast: 0)),

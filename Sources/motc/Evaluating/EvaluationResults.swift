@@ -14,7 +14,7 @@ struct EvaluationResults {
       + losses.map { loss in
         [
           loss.name, grouped(loss.targets), loss.targets > 0 ? fixed(loss.mean, 4) : "",
-          loss.targets > 0 ? fixed(exp(loss.mean), 3) : "",
+          loss.perplexity.map { fixed($0, 3) } ?? "",
         ]
       }
     return table(rows, right: [1, 2, 3])
@@ -39,7 +39,7 @@ struct EvaluationResults {
     value > 1 && value == value.rounded() ? fixed(value, 0) : fixed(value, 3)
   }
 
-  /// The results as JSON: `losses` by modality with targets, loss and perplexity, and `scores`.
+  /// The results as JSON: `losses` by modality with targets, loss and, where it is in nats, perplexity, and `scores`.
   func json() throws -> Data {
     struct Loss: Encodable {
       let targets: Int
@@ -51,12 +51,12 @@ struct EvaluationResults {
       let scores: [String: [String: Double]]
     }
     let measured = losses.map { loss in
-      let isMeasured = loss.targets > 0 && exp(loss.mean).isFinite
+      let isMeasured = loss.targets > 0 && loss.mean.isFinite
       return (
         loss.name,
         Loss(
           targets: loss.targets, loss: isMeasured ? loss.mean : nil,
-          perplexity: isMeasured ? exp(loss.mean) : nil)
+          perplexity: loss.perplexity.flatMap { $0.isFinite ? $0 : nil })
       )
     }
     let encoder = JSONEncoder()

@@ -27,6 +27,11 @@ struct RunIdentity {
     machine = Digest(fields: [Array(options.target.identity.utf8)]).description
   }
 
+  /// Settings that a checkpoint has not, since it was written before there were such, were as they are by default.
+  private static let defaults = Dictionary(
+    TrainingSettings.keys.filter(\.shapesResult).map { ($0.name, TrainingSettings()[$0]) },
+    uniquingKeysWith: { first, _ in first })
+
   /// The values by name, as a checkpoint keeps them.
   var dictionary: [String: String] {
     Dictionary(values + [("machine", machine)], uniquingKeysWith: { first, _ in first })
@@ -36,7 +41,8 @@ struct RunIdentity {
   ///
   /// - Throws: `Diagnostics` with everything that differs.
   func check(_ checkpoint: Checkpoint, at path: String) throws(Diagnostics) {
-    var differing = values.filter { checkpoint.identity[$0.name] != $0.value }
+    func before(_ name: String) -> String? { checkpoint.identity[name] ?? Self.defaults[name] }
+    var differing = values.filter { before($0.name) != $0.value }
     // The model's text has its sizes.
     if differing.contains(where: { ["batch", "sequence"].contains($0.name) }) {
       differing.removeAll { $0.name == "model" }
@@ -50,12 +56,11 @@ struct RunIdentity {
     }
     guard !differing.isEmpty else { return }
     let problems = differing.map { name, value in
-      let before = checkpoint.identity[name] ?? "nothing"
       let isDigest = ["model", "data"].contains(name)
       return Diagnostic(
         isDigest
           ? "\(path): the \(name) is not that of the run"
-          : "\(path): \(name) is \(value), but was \(before)")
+          : "\(path): \(name) is \(value), but was \(before(name) ?? "nothing")")
     }
     let way = Diagnostic(
       "a run goes on only as it began",

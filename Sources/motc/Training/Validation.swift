@@ -1,3 +1,4 @@
+import Foundation
 import Lowering
 import MoTIR
 import Runtime
@@ -12,6 +13,8 @@ struct Validation {
     let rows: CountedRows
     /// Its factor in the total loss.
     let weight: Double
+    /// `true` iff it is a mean square, of what is wrong with noise.
+    let isSquare: Bool
   }
 
   /// The loss of some targets.
@@ -20,8 +23,13 @@ struct Validation {
     let name: String
     /// How many targets there are.
     let targets: Int
-    /// The mean, in nats; 0 where there are none.
+    /// The mean, in nats; or the mean square of what is wrong with noise; 0 where there are none.
     let mean: Double
+    /// `true` iff it is a mean square.
+    let isSquare: Bool
+
+    /// e to the mean of what is in nats; `nil` for a mean square, and where there are no targets.
+    var perplexity: Double? { targets > 0 && !isSquare ? exp(mean) : nil }
   }
 
   private let batches: [Batch]
@@ -46,13 +54,13 @@ struct Validation {
       parts = module.objectives.map { objective in
         Part(
           output: "loss.\(objective.name)", rows: module.countedRows(of: objective),
-          weight: objective.weight)
+          weight: objective.weight, isSquare: objective.denoising != nil)
       }
     case .modalities:
       parts = module.modalities.map { modality in
         Part(
           output: Module.modalityLossPrefix + modality.name, rows: module.lossRows(of: modality),
-          weight: 0)
+          weight: 0, isSquare: module.denoisingObjective(of: modality) != nil)
       }
     }
     guard shards.count > 0, limit > 0 else {
@@ -94,7 +102,8 @@ struct Validation {
       let name = parts[index].output.split(separator: ".", maxSplits: 1).last ?? ""
       return Loss(
         name: String(name), targets: counts[index],
-        mean: counts[index] > 0 ? sums[index] / Double(counts[index]) : 0)
+        mean: counts[index] > 0 ? sums[index] / Double(counts[index]) : 0,
+        isSquare: parts[index].isSquare)
     }
   }
 }

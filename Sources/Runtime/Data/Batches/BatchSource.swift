@@ -17,22 +17,27 @@ package struct BatchSource {
   private let builder: BatchBuilder
   private let lengths: [Int]
   private let seed: UInt64?
+  private let dropout: ConditionDropout
   private var packing: (epoch: Int, rows: Packing)?
   /// Where the next batch begins.
   package private(set) var position: DataPosition
 
   /// Creates the batches of `module`'s sizes from `position` on.
   ///
-  /// - Parameter seed: gives the order of documents; `nil` leaves them in theirs.
+  /// - Parameters:
+  ///   - seed: gives the order of documents; `nil` leaves them in theirs.
+  ///   - dropout: which spans of continuous tokens lose what stands before them; without a seed none does.
   /// - Throws: `Diagnostic` if there are no documents.
   package init(
-    _ shards: TokenShards, module: Module, seed: UInt64?, position: DataPosition = DataPosition()
+    _ shards: TokenShards, module: Module, seed: UInt64?, dropout: ConditionDropout = .none,
+    position: DataPosition = DataPosition()
   ) throws(Diagnostic) {
     try shards.requireDocuments()
     self.shards = shards
     builder = BatchBuilder(module: module)
     lengths = (0..<shards.count).map(shards.length)
     self.seed = seed
+    self.dropout = dropout
     self.position = position
   }
 
@@ -100,11 +105,14 @@ package struct BatchSource {
     documents.reserveCapacity(module.tokens)
     for row in 0..<module.batch {
       if row < rows.count {
-        for (number, piece) in rows[row].pieces.enumerated() {
+        var number = 0
+        for piece in rows[row].pieces {
+          let start = tokens.count
           try Diagnostics.collecting { () throws(Diagnostic) in
             try shards.read(piece.document, piece.tokens, into: &tokens)
           }
-          documents += repeatElement(number, count: piece.tokens.count)
+          documents += numbers(
+            of: Array(tokens[start...]), piece, rows[row].place, from: &number)
         }
       }
       modality += tokens[modality.count...].map(builder.owner)
@@ -120,6 +128,24 @@ package struct BatchSource {
     }
     all.documents = documents
     return try builder.build(all)
+  }
+
+  /// Returns the document number of each of `tokens`, those of `piece` in the row at `place`: `next`, which goes on, and
+  /// another one from each span on that loses what stands before it.
+  private func numbers(
+    of tokens: [Int], _ piece: Packing.Piece, _ place: DataPosition, from next: inout Int
+  ) -> [Int] {
+    var cuts: [Int] = []
+    if let seed, dropout.probability > 0 {
+      cuts = dropout.cuts(
+        builder.module.unconditionedStarts(of: tokens), seed: seed, epoch: place.epoch,
+        document: piece.document, from: piece.tokens.lowerBound)
+    }
+    defer { next += 1 }
+    return tokens.indices.map { index in
+      if index > 0, cuts.contains(index) { next += 1 }
+      return next
+    }
   }
 
   /// Returns the tokens of the continuous modality number `index` in `rows`, with the noise of their places: it does

@@ -42,7 +42,8 @@ package struct ShardWriter {
     _ document: [Int], latents: [String: [Float]] = [:], to split: ShardManifest.Split
   ) throws {
     guard !document.isEmpty else { return }
-    var shard = open[split] ?? Open()
+    // Taken out, or each document would copy all before it.
+    var shard = open.removeValue(forKey: split) ?? Open()
     shard.tokens += document.map(Int32.init)
     shard.ends.append(Int32(shard.tokens.count))
     for (name, numbers) in latents { shard.latents[name, default: []] += numbers }

@@ -169,6 +169,20 @@ package struct TokenShards {
     return tokens
   }
 
+  /// Returns the numbers of the continuous tokens among tokens `part` of document `index`, by the name of their
+  /// modality in `module`, of which the shards are; none if it has none.
+  ///
+  /// - Throws: `Diagnostic` if the file became shorter since it was opened.
+  package func latents(
+    of index: Int, _ part: Range<Int>, in module: Module
+  ) throws(Diagnostic) -> [String: [Float]] {
+    var found: [String: [Float]] = [:]
+    for (number, modality) in module.modalities.enumerated() where modality.latents != nil {
+      try readLatents(index, part, of: number, into: &found[modality.name, default: []])
+    }
+    return found
+  }
+
   /// Returns the number of tokens of document `index`.
   func length(of index: Int) -> Int { documents[index].tokens.count }
 
