@@ -178,7 +178,8 @@ TRANSFUSION = Study(
         System("mot", "all but embedding and head by modality", seeds=2),
     ),
     paper={"steps, Transfusion 7B": {"loss.image": "a third"}},
-    settings=Settings(spoken=0, most_seeds=2),
+    # Some 15 minutes on two cores.
+    settings=Settings(spoken=0, steps=2400, most_seeds=2),
     quick=replace(QUICK, spoken=0, most_seeds=1),
 )
 
