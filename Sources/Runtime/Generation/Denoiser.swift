@@ -21,8 +21,8 @@ package struct DenoisingSettings: Hashable, Sendable {
 /// Makes continuous tokens of noise, step by step, with what a model says of them.
 ///
 /// With x̂ and ε̂ as the model has them at time t, the tokens at the time s before are α(s) x̂ + σ(s) ε̂, which is DDIM
-/// (Song, Meng and Ermon, arXiv 2010.02502, equation 12), and Euler's method for the schedule `flow`. With `eta` 1 it is
-/// the sampler of DDPM (equation 16 there).
+/// (Song, Meng and Ermon, arXiv 2010.02502, equation 12), and Euler's method for the schedule `flow`. With `eta` 1 it
+/// is the sampler of DDPM (equation 16 there).
 package struct Denoiser {
   private let denoising: Denoising
   private let settings: DenoisingSettings
