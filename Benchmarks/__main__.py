@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from . import docs, machine, report
+from . import console, docs, machine, report
 from .contestants import PEERS, PRECISIONS, TASKS, Contestant
 from .heat import ROOT, Heat, Runner, run_heat
 from .models import MODELS
@@ -18,6 +18,8 @@ from .motc_runner import NAME as MOTC
 from .motc_runner import MotcRunner
 from .reference import CannotRun, prepare
 from .worker_runner import WorkerRunner
+
+say = console.progress("bench")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -121,11 +123,6 @@ def about(options: argparse.Namespace, motc: pathlib.Path, threads: int) -> dict
 def version_of(motc: pathlib.Path) -> str:
     """Returns what motc says of its version."""
     return subprocess.run([motc, "--version"], capture_output=True, text=True).stdout.strip()
-
-
-def say(message: str) -> None:
-    """Prints progress."""
-    print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -19,13 +19,15 @@ from statistics import median
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import pages
+from . import console, pages
 from .curves_report import FIRST, RUNS, STEADY, Results, Run, Settings, markdown
 from .heat import ROOT
 from .models import SHAPES
 from .program import Motc
 from .reference import CannotRun
 from .torch_corpus import Tensors, train
+
+say = console.progress("curves")
 
 BEGIN = "<!-- written by Benchmarks/run.sh curves: begin -->"
 END = "<!-- written by Benchmarks/run.sh curves: end -->"
@@ -115,18 +117,11 @@ def same_batches(batches: Iterator[Tensors], run: Run) -> Iterator[Tensors]:
         yield batch
 
 
-def say(message: str) -> None:
-    """Prints progress."""
-    print(f"curves: {message}", file=sys.stderr, flush=True)
-
-
 def parse() -> argparse.Namespace:
     """Returns the options."""
-    parser = argparse.ArgumentParser(
-        prog="python3 -m Benchmarks.curves",
-        description="Trains one model fused, unfused, in bf16 and in PyTorch, and compares losses.",
+    parser = console.options(
+        "curves", "Trains one model fused, unfused, in bf16 and in PyTorch, and compares losses."
     )
-    parser.add_argument("--threads", type=int, help="by default all cores of this process")
     parser.add_argument("--rate", type=float, default=Settings.rate, help="the highest (3e-4)")
     parser.add_argument("--quick", action="store_true", help="a few steps, which prove nothing")
     parser.add_argument("--into", type=pathlib.Path, help="a folder of runs, which go on")

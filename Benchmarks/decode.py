@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from . import machine, pages
+from . import console, machine, pages
 from .contestants import PRECISIONS
 from .heat import ROOT, Failed
 from .models import DECODE, Batch, make_batch, make_plan
@@ -26,6 +26,8 @@ from .program import Motc, Worker
 from .reference import CannotRun
 from .torch_decode import FORMS, TOKENS, Decoder
 from .torch_grouped import GroupedModel
+
+say = console.progress("decode")
 
 BEGIN = "<!-- written by Benchmarks/run.sh decode: begin -->"
 END = "<!-- written by Benchmarks/run.sh decode: end -->"
@@ -225,19 +227,10 @@ def markdown(
     return "\n".join([*parts, *failures, ""] if failures else parts)
 
 
-def say(message: str) -> None:
-    """Prints progress."""
-    print(f"decode: {message}", file=sys.stderr, flush=True)
-
-
 def parse() -> argparse.Namespace:
     """Returns the options."""
-    parser = argparse.ArgumentParser(
-        prog="python3 -m Benchmarks.decode",
-        description="Measures motc and PyTorch decoding, in turn.",
-    )
+    parser = console.options("decode", "Measures motc and PyTorch decoding, in turn.")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each (5)")
-    parser.add_argument("--threads", type=int, help="by default all cores of this process")
     parser.add_argument("--forms", nargs="*", default=FORMS, choices=FORMS, help="of PyTorch")
     parser.add_argument("--quick", action="store_true", help="only compare logits")
     parser.add_argument("--docs", action="store_true", help="write the table to docs/benchmarks.md")

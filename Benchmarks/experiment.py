@@ -20,9 +20,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-from . import pages
+from . import console, pages
 from .experiment_report import Results, Run, markdown
 from .experiment_studies import STUDIES, Study, System, run_name
+
+say = console.progress("experiment")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/experiment.md"
@@ -203,18 +205,11 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 
 
-def say(message: str) -> None:
-    """Prints progress."""
-    print(f"experiment: {message}", file=sys.stderr, flush=True)
-
-
 def parse() -> argparse.Namespace:
     """Returns the options."""
-    parser = argparse.ArgumentParser(
-        prog="python3 -m Benchmarks.experiment",
-        description="Trains Mixture-of-Transformers and dense models, and matches their steps.",
+    parser = console.options(
+        "experiment", "Trains Mixture-of-Transformers and dense models, and matches their steps."
     )
-    parser.add_argument("--threads", type=int, help="by default all cores of this process")
     parser.add_argument("--at-once", type=int, help="runs that share the threads (one a thread)")
     parser.add_argument("--quick", action="store_true", help="a few steps, which prove nothing")
     names = [study.name for study in STUDIES]

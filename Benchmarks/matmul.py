@@ -5,7 +5,6 @@ looks up in the same kernel: motc reads f32 rows at places that tokens say, roun
 writes f32. Libraries read rows that lie ready, in bf16 if that is the precision, which they write too.
 """
 
-import argparse
 import datetime
 import json
 import os
@@ -18,12 +17,14 @@ from statistics import median
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from . import machine, pages
+from . import console, machine, pages
 from .heat import ROOT, Failed
 from .products import PRODUCTS, Product
 from .products_worker import FORMS
 from .program import Motc, Worker
 from .reference import TOLERANCE, CannotRun
+
+say = console.progress("matmul")
 
 BEGIN = "<!-- written by Benchmarks/run.sh matmul: begin -->"
 END = "<!-- written by Benchmarks/run.sh matmul: end -->"
@@ -228,19 +229,12 @@ def markdown(measured: list[Times], rounds: int, threads: int) -> str:
     return "\n".join([about, "", *lines, ""])
 
 
-def say(message: str) -> None:
-    """Prints progress."""
-    print(f"matmul: {message}", file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Runs what the options say."""
-    parser = argparse.ArgumentParser(
-        prog="python3 -m Benchmarks.matmul",
-        description="Measures matrix products of motc and of libraries, in turn.",
+    parser = console.options(
+        "matmul", "Measures matrix products of motc and of libraries, in turn."
     )
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each (5)")
-    parser.add_argument("--threads", type=int, help="by default all cores of this process")
     parser.add_argument("--quick", action="store_true", help="the first product, one round")
     parser.add_argument("--forms", action="store_true", help="print every form of every library")
     parser.add_argument("--docs", action="store_true", help="write the table to docs/benchmarks.md")

@@ -10,9 +10,9 @@ struct Generate: ParsableCommand {
     abstract: "Goes on with a text, draws a picture for it, or says what a picture shows.",
     discussion: """
       A document begins with --picture or --speech, then --prompt; --begin opens a span of another modality behind \
-      them. Text goes to stdout as it comes; pictures are PNG files, and speech is WAV files. What comes next is drawn from the tokens that may \
-      come next: inside of a span the codes of its modality, outside of one text, or a span's beginning. A picture of \
-      continuous tokens is made of noise, in --steps steps.
+      them. Text goes to stdout as it comes; pictures are PNG files, and speech is WAV files. What comes next is \
+      drawn from the tokens that may come next: inside of a span the codes of its modality, outside of one text, or \
+      a span's beginning. A picture of continuous tokens is made of noise, in --steps steps.
 
       Examples:
         motc generate model.swift-spec --weights run/latest/weights.safetensors --prompt "a red circle on white" \
@@ -103,6 +103,7 @@ struct Generate: ParsableCommand {
     let codebooks = Codebooks(data, weights: weights)
     let tokenizer = try codebooks.tokenizer(of: module)
     let document = try Prompt(self, module, tokenizer)
+    try module.requireRoom(for: document.tokens.count)
     let tensors = try loadWeights(weights, of: module, clock)
     let build = Build(module, options, clock: clock)
     let compiled = try build.model(

@@ -43,6 +43,10 @@ import Testing
     // As long as the context, there is room for one token.
     let full = try model("--prompt", String(long.dropLast()), "--stop", "none")
     #expect(full.status == 0 && full.errors.contains("40 tokens read, 1 written"))
+    // It is refused before anything is read or compiled for it.
+    let early = try model.motc(
+      "generate", "drawer.motir", "--weights", "nowhere", "--data", "shards", "--prompt", long)
+    expect(early, 1, "41 tokens are more than the context of 40")
   }
 
   @Test func bytesThatAreNoTextAreReplaced() throws {

@@ -94,6 +94,37 @@ import Testing
     #expect(training[0] != nil && training[0] == training[1])
   }
 
+  /// What is frozen has neither gradients nor moments, here as in the plan that trains.
+  @Test func frozenParametersTakeNoMemoryOfTraining() throws {
+    let motc = try Motc()
+    let trained = spec("m", layers: 1)
+    let some = trained.replacing(
+      "untied: .all", with: "frozen: [.modality(text), .component(.embedding)]")
+    for (spec, part) in [(trained, 1.0), (some, 0.6)] {
+      try motc.write(spec, to: "m.swift-spec")
+      let memory = try report(motc("inspect", "m.swift-spec", "--json"))["memory"] as? [String: Any]
+      let inspected = try #require(memory?["training"] as? [String: Any])
+      let planned = regions(of: try motc("compile", "m.swift-spec", "--emit", "plan").output)
+      let gradients = try #require(inspected["gradients"] as? Int)
+      #expect(gradients > 0 && gradients == planned["gradients"])
+      #expect(planned["firstMoments"] == gradients && planned["secondMoments"] == gradients)
+      #expect(inspected["moments"] as? Int == 2 * gradients)
+      let parameters = try #require(inspected["parameters"] as? Int)
+      #expect(parameters == planned["parameters"])
+      #expect(Double(gradients) <= part * Double(parameters))
+    }
+  }
+
+  /// Returns the bytes of each region that the text of a plan lists.
+  private func regions(of plan: String) -> [String: Int] {
+    var regions: [String: Int] = [:]
+    for line in plan.split(separator: "\n") {
+      let words = line.split(separator: " ").map(String.init)
+      if words.count == 4, words[0] == "region" { regions[words[1]] = Int(words[2]) }
+    }
+    return regions
+  }
+
   @Test func modelsStandSideBySide() throws {
     let motc = try Motc()
     try motc.write(spec("towers", layers: 3), to: "towers.swift-spec")

@@ -165,7 +165,8 @@ import Testing
           %x = embed %t, @t.weight : f32[T=8, 4]
           %k = input "cache.k" : f32[2, 6, 4]
           %v = input "cache.v" : f32[2, 6, 4]
-          %o, %a, %b = attention.cached %x, %x, %x keys \(keys) values %v slots \(slots) visible \(visible) batch 2 heads 2 key_value_heads 2 : f32[T=8, 4], f32[2, 6, 4], f32[2, 6, 4]
+          %o, %a, %b = attention.cached %x, %x, %x keys \(keys) values %v slots \(slots) visible \(visible) batch 2 \
+          heads 2 key_value_heads 2 : f32[T=8, 4], f32[2, 6, 4], f32[2, 6, 4]
           \(end)
         }
       }

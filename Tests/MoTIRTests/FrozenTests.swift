@@ -55,6 +55,30 @@ struct FrozenTests {
       ])
   }
 
+  /// What an embedding and a head have for continuous tokens and for other widths belongs to them.
+  @Test func embeddingAndHeadAreFrozenAsAWhole() throws {
+    let patch = Modality("patch", latents: 3)
+    func trained(_ frozen: [Frozen]) throws -> [String] {
+      let model = Model(
+        "frozen", modalities: [Self.text, patch], width: 16, widths: [patch: 8], frozen: frozen
+      ) {
+        Embedding()
+        Residual { FeedForward(hidden: 8) }
+        Head()
+      } objectives: {
+        NextToken(on: Self.text)
+        Denoise(on: patch)
+      }
+      return Self.trained(try model.module())
+    }
+    let all = try trained([])
+    let names = ["embedding.projection.patch.weight", "head.projection.patch.weight"]
+    #expect(names.allSatisfy(all.contains) && all.contains("head.patch.patch.bias"))
+    for (component, prefix) in [(Component.embedding, "embedding."), (.head, "head.")] {
+      #expect(try trained([.component(component)]) == all.filter { !$0.hasPrefix(prefix) })
+    }
+  }
+
   @Test func whatIsFrozenHasNoGradientAndTheRestTheSame() throws {
     let inputs: [String: ReferenceValue] = [
       "tokens": ReferenceValue(tokens: [1, 10, 12, 13, 19, 2]),
@@ -105,6 +129,9 @@ struct FrozenTests {
     #expect(
       message([.modality(Modality("stray", vocabulary: 40..<41))])
         == "frozen names the modality 'stray', which the model does not have")
+    #expect(
+      message([.component(.custom("adaptor"))])
+        == "frozen names the component 'adaptor', but no layer has parameters of it")
     #expect(
       message([.modality(Self.text), .modality(Self.image)])
         == "every parameter is frozen, so nothing trains")

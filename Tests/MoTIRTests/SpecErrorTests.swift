@@ -120,6 +120,15 @@ struct SpecErrorTests {
       errors(untied: .components(.custom("adaptor"))) == [
         "untied names the component 'adaptor', but no layer has parameters of it"
       ])
+    for untied in [
+      Untying.components(.embedding, .attention), .all.merging([Self.text], in: .embedding),
+    ] {
+      #expect(
+        errors(untied: untied) == [
+          "untied names the component 'embedding', which all modalities share"
+        ])
+    }
+    #expect(errors(untied: .components(.head, .head)).count == 1)
   }
 
   @Test func objectives() {

@@ -150,6 +150,49 @@ struct SpecTests {
       both == ["layers.0.feed_forward_norm.weight", "layers.0.feed_forward_post_norm.weight"])
   }
 
+  /// Only a layer that stands beside a norm lends it its name.
+  @Test func normsOfTheOutermostLayers() throws {
+    func norms(@LayerBuilder _ layers: () -> [PlacedLayer]) throws -> [String] {
+      let layers = layers()
+      let model = Model("test", modalities: [Self.text], width: 32) {
+        Embedding()
+        layers
+        Head()
+      } objectives: {
+        NextToken(on: Self.text)
+      }
+      return try model.module().parameters.map(\.name).filter { $0.contains("norm") }
+    }
+    let block = Repeat(1) { Residual { FeedForward(hidden: 8) } }
+    #expect(
+      try norms {
+        Adapter(width: 4)
+        block
+        RMSNorm()
+      } == ["norm.weight"])
+    #expect(
+      try norms {
+        block
+        Adapter(width: 4)
+        RMSNorm()
+      } == ["norm.weight"])
+    #expect(
+      try norms {
+        RMSNorm()
+        Adapter(width: 4)
+        block
+      } == ["adapter_norm.weight"])
+    #expect(
+      try norms {
+        Residual {
+          RMSNorm()
+          Adapter(width: 4)
+          RMSNorm()
+        }
+        RMSNorm()
+      } == ["adapter_norm.weight", "adapter_post_norm.weight", "norm.weight"])
+  }
+
   /// A custom layer: two narrow linear maps with a learnt gate for each token.
   private struct Adapter: Layer {
     let width: Int

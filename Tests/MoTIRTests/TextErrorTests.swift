@@ -66,7 +66,8 @@ import Testing
     %s = input "slots" : i32[T=8, 1]
     %x = embed %s, @e : f32[T=8, 4]
     %k = input "cache.k" : \(cache)
-    %o, %a, %b = attention.cached %x, %x, %x keys %k values \(values) slots \(slots) visible %s batch \(batch) heads 2 key_value_heads 2 : f32[T=8, 4], \(cache), \(cache)
+    %o, %a, %b = attention.cached %x, %x, %x keys %k values \(values) slots \(slots) visible %s batch \(batch) \
+    heads 2 key_value_heads 2 : f32[T=8, 4], \(cache), \(cache)
     """
   }
 

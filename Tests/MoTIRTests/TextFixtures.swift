@@ -60,7 +60,8 @@ enum TextFixtures {
       modality "image" 10..<20
       parameter @embedding.weight : f32[20, 8] component "embedding" init normal(0.02) decay
       parameter @router.weight : f32[3, 8] by "text", "image" component "feed_forward" init normal(0.02) decay
-      parameter @expert.up.weight : f32[6, 8] by "text", "image" experts 3 component "feed_forward" init normal(0.02) decay
+      parameter @expert.up.weight : f32[6, 8] by "text", "image" experts 3 component "feed_forward" \
+    init normal(0.02) decay
       parameter @expert.down.weight : f32[8, 6] experts 3 component "feed_forward" init normal(0.02) decay
       func @f {
         %0 = input "tokens" : i32[T=8, 1]
@@ -103,9 +104,11 @@ enum TextFixtures {
         %4 = rotary %3, %2 heads 4 base 500000.5 layout half inverse : f32[T=8, 16]
         %5 = input "documents" : i32[T=8, 1]
         %6 = input "segments" : i32[T=8, 1]
-        %7, %8 = attention %3, %4, %1 documents %5 segments %6 batch 2 heads 4 key_value_heads 4 causal : f32[T=8, 16], f32[T=8, 4]
+        %7, %8 = attention %3, %4, %1 documents %5 segments %6 batch 2 heads 4 key_value_heads 4 causal : \
+    f32[T=8, 16], f32[T=8, 4]
         %9, %10 = attention %3, %4, %1 segments %6 batch 2 heads 4 key_value_heads 4 : f32[T=8, 16], f32[T=8, 4]
-        %11, %12, %13 = attention.gradient %3, %4, %1, %7, %8, %9 documents %5 segments %6 batch 2 heads 4 key_value_heads 4 causal : f32[T=8, 16], f32[T=8, 16], f32[T=8, 16] in #0
+        %11, %12, %13 = attention.gradient %3, %4, %1, %7, %8, %9 documents %5 segments %6 batch 2 heads 4 \
+    key_value_heads 4 causal : f32[T=8, 16], f32[T=8, 16], f32[T=8, 16] in #0
         return %11 as "dq", %12 as "dk", %13 as "dv"
       }
     }
@@ -125,7 +128,8 @@ enum TextFixtures {
         %4 = input "cache.a.values" : f32[2, 6, 16]
         %5 = input "slots" : i32[T=2, 1]
         %6 = input "visible" : i32[T=2, 1]
-        %7, %8, %9 = attention.cached %1, %1, %1 keys %3 values %4 slots %5 visible %6 batch 2 heads 4 key_value_heads 4 : f32[T=2, 16], f32[2, 6, 16], f32[2, 6, 16]
+        %7, %8, %9 = attention.cached %1, %1, %1 keys %3 values %4 slots %5 visible %6 batch 2 heads 4 \
+    key_value_heads 4 : f32[T=2, 16], f32[2, 6, 16], f32[2, 6, 16]
         return %7 as "x", %8 as "cache.a.keys", %9 as "cache.a.values"
       }
     }

@@ -73,8 +73,7 @@ extension FunctionPlanner {
       let reads = data.map { KernelArgument.buffer(matmulOperand($0), .read) }
       return call(
         .blasWeightGradient(linear), reads + writes + planArgument(node),
-        flops: flops(linear, of: node),
-        nodes: [definition(node)])
+        flops: flops(linear, of: node), nodes: [definition(node)])
     }
     let outers = data.map { outer($0, for: definition(node)) }
     let laidOut = Set(outers.indices.filter { outers[$0] != nil })

@@ -40,7 +40,8 @@ package struct AccumulatedGradients {
     self.counts = counts
   }
 
-  /// Returns the op in place of `node` that is told a number, and of which rows it is; `nil` for a node that needs none.
+  /// Returns the op in place of `node` that is told a number, and of which rows it is; `nil` for a node that needs
+  /// none.
   private static func counted(_ node: Node, in graph: Graph) -> (op: Op, rows: CountedRows?)? {
     switch node.op {
     case .tokenWeights(let ranges, false):

@@ -8,7 +8,8 @@ public struct Denoising: Hashable, Sendable {
     /// (arXiv 2102.09672), without their offset, as Salimans and Ho have it (arXiv 2202.00512).
     case cosine
     /// α² = exp(−9.95 t² − 0.1 t), σ² = 1 − α²: the limit for many steps of the linear schedule of Ho, Jain and
-    /// Abbeel, "Denoising Diffusion Probabilistic Models" (arXiv 2006.11239), after Song et al. (arXiv 2011.13456, equation 33).
+    /// Abbeel, "Denoising Diffusion Probabilistic Models" (arXiv 2006.11239), after Song et al. (arXiv 2011.13456,
+    /// equation 33).
     case linear
     /// α = 1 − t, σ = t: Liu, Gong and Liu, "Flow Straight and Fast" (arXiv 2209.03003).
     case flow

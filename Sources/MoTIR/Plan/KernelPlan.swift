@@ -302,6 +302,20 @@ public struct KernelPlan: Hashable, Sendable {
     buffers.lazy.filter { $0.region == region }.map { $0.offset + $0.bytes }.max() ?? 0
   }
 
+  /// Returns the bytes of `region` in a model of this plan: gradients, and what is laid out as they are, only where
+  /// entries need them.
+  public func memory(of region: Region) -> Int {
+    let user: String? =
+      switch region {
+      case .gradients: "gradients"
+      case .accumulated: "accumulate"
+      case .firstMoments, .secondMoments: "update"
+      default: nil
+      }
+    guard let user else { return bytes(of: region) }
+    return entry(user) == nil ? 0 : bytes(of: .gradients)
+  }
+
   /// Where the threads note the time.
   public var timeStamps: TimeStamps {
     TimeStamps(calls: entries.map(\.calls.count).max() ?? 0)

@@ -15,19 +15,8 @@ public struct Attention: WholeLayer {
   /// The layer's part in names of parameters.
   public var name: String { "attention" }
 
-  private let heads: Int
-  private let keyValueHeads: Int
-  private let headWidth: Int?
-  private let normalizeQueryKey: Bool
-  private let normalizeAfterPositions: Bool
-  private let epsilon: Double
-  private let positions: Positions
-  private let causal: Bool
-  private let documents: Bool
-  private let bias: Bool
-  private let outputBias: Bool
-  /// What stands in its place for some modalities, the last one first in rank.
-  private var replacements: [(modalities: [Modality], attention: Attention)] = []
+  /// What is asked for, and what stands in its place for some modalities.
+  private var towers: ByModality<AttentionTower>
 
   /// Creates an attention.
   ///
@@ -47,17 +36,12 @@ public struct Attention: WholeLayer {
     causal: Bool = true,
     documents: Bool = false, bias: Bool = false, outputBias: Bool? = nil
   ) {
-    self.heads = heads
-    self.keyValueHeads = keyValueHeads ?? heads
-    self.headWidth = headWidth
-    self.normalizeQueryKey = normalizeQueryKey
-    self.normalizeAfterPositions = normalizeAfterPositions
-    self.epsilon = epsilon
-    self.positions = positions
-    self.causal = causal
-    self.documents = documents
-    self.bias = bias
-    self.outputBias = outputBias ?? bias
+    towers = ByModality(
+      AttentionTower(
+        heads: heads, keyValueHeads: keyValueHeads ?? heads, headWidth: headWidth,
+        normalizeQueryKey: normalizeQueryKey, normalizeAfterPositions: normalizeAfterPositions,
+        epsilon: epsilon, positions: positions, causal: causal, documents: documents, bias: bias,
+        outputBias: outputBias ?? bias))
   }
 
   /// Returns this attention with the projections, norms and positions of `other` for the tokens of `modalities`.
@@ -65,131 +49,48 @@ public struct Attention: WholeLayer {
   /// Heads, head width and what sees what are common to all modalities.
   public func replaced(on modalities: Modality..., by other: Attention) -> Attention {
     var result = self
-    result.replacements.append((modalities, other))
+    result.towers = towers.replaced(on: modalities, by: other.towers)
     return result
   }
 
   /// Appends the projections and the attention between them.
   public func apply(_ x: Rows, in context: inout LayerContext) throws -> Rows {
-    let headWidth = try checkedHeadWidth(context)
-    try checkReplacements(headWidth, in: context)
-    let (all, shared) = (heads * headWidth, keyValueHeads * headWidth)
-    var q = try tower(x, in: &context) { try $0.project($1, .query, to: all, in: &$2) }
-    var k = try tower(x, in: &context) { try $0.project($1, .key, to: shared, in: &$2) }
-    let v = try tower(x, in: &context) { try $0.project($1, .value, to: shared, in: &$2) }
-    q = try placed(q, heads: heads, norm: "q_norm.weight", in: &context)
-    k = try placed(k, heads: keyValueHeads, norm: "k_norm.weight", in: &context)
+    let shape = towers.base
+    let headWidth = try shape.checkedHeadWidth(context)
+    for (modalities, other) in towers.others {
+      try shape.check(other, for: modalities, headWidth: headWidth, at: context.location)
+    }
+    let (all, shared) = (shape.heads * headWidth, shape.keyValueHeads * headWidth)
+    var q = try map(x, in: &context) { try $0.project($1, .query, to: all, in: &$2) }
+    var k = try map(x, in: &context) { try $0.project($1, .key, to: shared, in: &$2) }
+    let v = try map(x, in: &context) { try $0.project($1, .value, to: shared, in: &$2) }
+    q = try placed(q, heads: shape.heads, norm: "q_norm.weight", in: &context)
+    k = try placed(k, heads: shape.keyValueHeads, norm: "k_norm.weight", in: &context)
     let o = try context.attend(
-      q, k, v, heads: heads, keyValueHeads: keyValueHeads, causal: causal, documents: documents)
-    return try tower(x, in: &context) { attention, x, context in
-      try attention.project(context.rows(of: o.value), .output, to: x.width, in: &context)
+      q, k, v, heads: shape.heads, keyValueHeads: shape.keyValueHeads, causal: shape.causal,
+      documents: shape.documents)
+    return try map(x, in: &context) { tower, x, context in
+      try tower.project(context.rows(of: o.value), .output, to: x.width, in: &context)
     }
   }
 
-  /// Returns what `body` makes of the rows of each width with the attention that serves their modalities.
-  private func tower(
+  /// Returns what `body` makes of the rows of each width with what serves their modalities.
+  private func map(
     _ x: Rows, in context: inout LayerContext,
-    _ body: (Attention, Rows, inout LayerContext) throws -> Rows
+    _ body: (AttentionTower, Rows, inout LayerContext) throws -> Rows
   ) throws -> Rows {
-    guard let (modalities, other) = replacements.last else {
-      return try context.map(x) { part, context in try body(self, part, &context) }
+    try context.split(x, by: towers) { tower, rows, context in
+      try context.map(rows) { try body(tower, $0, &$1) }
     }
-    var base = self
-    base.replacements.removeLast()
-    return try context.split(
-      x, on: modalities, { try base.tower($0, in: &$1, body) },
-      { try other.tower($0, in: &$1, body) })
   }
 
-  private func project(
-    _ x: Rows, _ projection: Component.Projection, to width: Int, in context: inout LayerContext
-  ) throws(Diagnostic) -> Rows {
-    let scale = projection == .output ? context.residualScale : 1
-    return try context.linear(
-      x, to: width, name: projection.rawValue, bias: projection == .output ? outputBias : bias,
-      initialization: .normal(0.02 * scale), component: .attention(projection))
-  }
-
-  /// Returns queries or keys `x` with norms and positions, by modality where replacements have others.
+  /// Returns queries or keys `x` with norms and positions, by modality where these differ.
   private func placed(
     _ x: Rows, heads: Int, norm: String, in context: inout LayerContext
   ) throws -> Rows {
-    if replacements.allSatisfy({ $0.attention.placesLike(self) }) {
-      return try place(x, heads: heads, norm: norm, in: &context)
+    if towers.others.allSatisfy({ $0.value.placesLike(towers.base) }) {
+      return try towers.base.place(x, heads: heads, norm: norm, in: &context)
     }
-    return try tower(x, in: &context) { try $0.place($1, heads: heads, norm: norm, in: &$2) }
-  }
-
-  private func placesLike(_ other: Attention) -> Bool {
-    normalizeQueryKey == other.normalizeQueryKey && positions == other.positions
-      && normalizeAfterPositions == other.normalizeAfterPositions && epsilon == other.epsilon
-      && replacements.allSatisfy { $0.attention.placesLike(self) }
-  }
-
-  /// Returns queries or keys `x` with norm and positions.
-  private func place(
-    _ x: Rows, heads: Int, norm: String, in context: inout LayerContext
-  ) throws(Diagnostic) -> Rows {
-    var x = x
-    if normalizeQueryKey, !normalizeAfterPositions {
-      x = try context.norm(
-        .rms, x, heads: heads, epsilon: epsilon, name: norm, component: .queryKeyNorms)
-    }
-    if case .rotary(let base, let layout) = positions {
-      x = try context.rotate(x, heads: heads, base: base, layout: layout)
-    }
-    if normalizeQueryKey, normalizeAfterPositions {
-      x = try context.norm(
-        .rms, x, heads: heads, epsilon: epsilon, name: norm, component: .queryKeyNorms)
-    }
-    return x
-  }
-
-  /// Checks that what stands in its place for some modalities has the same heads and sees the same.
-  private func checkReplacements(
-    _ headWidth: Int, in context: LayerContext
-  ) throws(Diagnostics) {
-    for (modalities, other) in replacements {
-      let pairs = [
-        ("head counts", heads, other.heads),
-        ("key/value head counts", keyValueHeads, other.keyValueHeads),
-        ("head widths", headWidth, other.headWidth ?? headWidth),
-      ]
-      var errors = pairs.filter { $0.1 != $0.2 }.map {
-        Diagnostic.unequalTowers($0.0, $0.1, $0.2, modalities.map(\.name), at: context.location)
-      }
-      if causal != other.causal || documents != other.documents {
-        errors.append(.unequalMasks(modalities.map(\.name), at: context.location))
-      }
-      guard errors.isEmpty else { throw Diagnostics(errors) }
-      try other.checkReplacements(headWidth, in: context)
-    }
-  }
-
-  /// Returns the width of a head.
-  ///
-  /// - Throws: `Diagnostics` with all that is wrong with the sizes.
-  private func checkedHeadWidth(_ context: LayerContext) throws(Diagnostics) -> Int {
-    var errors: [Diagnostic] = []
-    let place = context.location
-    if !(1...Limits.heads).contains(heads) { errors.append(.badHeads(heads, at: place)) }
-    if keyValueHeads < 1 || heads < keyValueHeads || !heads.isMultiple(of: keyValueHeads) {
-      errors.append(.badKeyValueHeads(keyValueHeads, heads: heads, at: place))
-    }
-    if headWidth == nil, heads >= 1, !context.width.isMultiple(of: heads) {
-      errors.append(.headsDoNotDivide(heads, width: context.width, at: place))
-    }
-    // A width that follows from impossible heads says nothing more.
-    guard headWidth != nil || errors.isEmpty else { throw Diagnostics(errors) }
-    let width = headWidth ?? (heads >= 1 ? context.width / heads : 1)
-    if !(1...Limits.width).contains(width) {
-      errors.append(.outside("head width", width, 1...Limits.width, at: place))
-    }
-    if case .rotary(let base, _) = positions {
-      if !width.isMultiple(of: 2) { errors.append(.oddHeadWidth(width, at: place)) }
-      if !(base > 0 && base.isFinite) { errors.append(.badRotaryBase(base, at: place)) }
-    }
-    guard errors.isEmpty else { throw Diagnostics(errors) }
-    return width
+    return try map(x, in: &context) { try $0.place($1, heads: heads, norm: norm, in: &$2) }
   }
 }

@@ -65,7 +65,8 @@ public struct Embedding: WholeLayer {
   private func addContinuous(to rows: Rows, in context: inout LayerContext) throws -> Rows {
     let continuous = context.model.continuousModalities
     guard !continuous.isEmpty else { return rows }
-    var rows = try context.zeroingContinuous(rows)
+    var rows = context.rows(
+      of: try context.only(rows.value, context.model.discreteModalities))
     for index in continuous {
       rows = try context.sum(rows, try embedded(index, in: &context))
     }

@@ -12,6 +12,9 @@ extension LayerContext {
     case absent
   }
 
+  /// What tokens and noise are multiplied by where they are mixed: α and σ. [T, 1]
+  typealias NoiseFactors = (signal: Rows, noise: Rows)
+
   /// Returns the input `input` of modality number `index`. f32[T, C], or [T, 1] for the time
   mutating func continuous(
     _ input: Module.ContinuousInput, of index: Int
@@ -19,17 +22,6 @@ extension LayerContext {
     let modality = model.modalities[index]
     let width = input == .timesteps ? 1 : modality.latents ?? 1
     return rows(of: try self.input(input.name(of: modality.name), .f32, width: width))
-  }
-
-  /// Returns `x` where tokens have ids, and 0 elsewhere.
-  mutating func zeroingContinuous(_ x: Rows) throws(Diagnostic) -> Rows {
-    let groups = Groups(model.modalities.map { $0.latents == nil ? 0 : Groups.none })
-    let value = try routed(x.value, groups) {
-      .channelMultiply($0)
-    } weights: { context throws(Diagnostic) in
-      try context.add(.constant(1), [], type: .tensor(.f32, [1, x.width]))
-    }
-    return rows(of: value)
   }
 
   /// Returns what `body` makes with parameters that modality number `index` alone has: rows of others come out as 0.
@@ -64,10 +56,19 @@ extension LayerContext {
       .subtract, product(noise, factors.signal), product(latents, factors.noise))
   }
 
-  /// Returns α and σ of each token. [T, 1]
+  /// Returns α and σ of each token of modality number `index`. [T, 1]
   private mutating func factors(
     of schedule: Denoising.Schedule, _ index: Int
-  ) throws(Diagnostic) -> (signal: Rows, noise: Rows) {
+  ) throws(Diagnostic) -> NoiseFactors {
+    if let factors = noiseFactors[index] { return factors }
+    let factors = try newFactors(of: schedule, index)
+    noiseFactors[index] = factors
+    return factors
+  }
+
+  private mutating func newFactors(
+    of schedule: Denoising.Schedule, _ index: Int
+  ) throws(Diagnostic) -> NoiseFactors {
     let time = try continuous(.timesteps, of: index)
     switch schedule {
     case .cosine:
@@ -87,8 +88,8 @@ extension LayerContext {
   /// Returns an embedding of the time of each token of modality number `index`: a small network of sines and cosines
   /// of learned frequencies. [T, D]
   ///
-  /// Random frequencies that are learned: Li, Si, Li, Hsieh and Bengio, "Learnable Fourier Features" (arXiv 2106.02795);
-  /// for the noise of a diffusion: Song et al. (arXiv 2011.13456, appendix C).
+  /// Random frequencies that are learned: Li, Si, Li, Hsieh and Bengio, "Learnable Fourier Features"
+  /// (arXiv 2106.02795); for the noise of a diffusion: Song et al. (arXiv 2011.13456, appendix C).
   mutating func timeEmbedding(_ index: Int) throws(Diagnostic) -> Rows {
     let (time, width) = (try continuous(.timesteps, of: index), model.width)
     let count = Self.timeFrequencies
@@ -129,6 +130,8 @@ extension LayerContext {
 extension Model {
   /// The numbers of the modalities whose tokens are continuous.
   var continuousModalities: [Int] { modalities.indices.filter { modalities[$0].latents != nil } }
+  /// The numbers of those whose tokens are ids.
+  var discreteModalities: [Int] { modalities.indices.filter { modalities[$0].latents == nil } }
 
   /// Returns how tokens of modality number `index` are denoised; `nil` if nothing says so.
   func denoising(of index: Int) -> Denoising? {

@@ -39,17 +39,7 @@ public struct Experts: Layer {
     try check(in: context)
     let plan = try context.modalityPlan()
     let rows = try context.addRows(.gather, [x.value, plan])
-    let router = try context.expertParameter("router.weight", shape: [count, x.width])
-    let scores = try context.linear(rows, router, by: plan)
-    let total = try context.addRows(.logSumExponentials, [scores.value])
-    let shifted = try context.apply(.subtract, scores, total)
-    let probabilities = try context.apply(.exponential, shifted)
-    let groups = router.groups ?? Groups(context.model.modalities.map { _ in 0 })
-    let experts = try context.add(
-      .routeExperts(rule(in: context), groups), [probabilities.value, plan])
-    if context.collectsLosses {
-      try addLosses(probabilities, total, by: experts, to: &context)
-    }
+    let (probabilities, experts) = try route(rows, by: plan, in: &context)
     let chosen = try context.addRows(.dispatch, [rows.value, experts])
     let outputs = try network.apply(chosen, in: &context) {
       x, width, name, scale, context throws(Diagnostic) in
@@ -61,6 +51,24 @@ public struct Experts: Layer {
     let weighted = try context.product(outputs, gates)
     let sum = try context.add(.combine, [weighted.value, experts])
     return try context.addRows(.scatter, [sum, plan])
+  }
+
+  /// Returns p of `rows`, which are grouped by `plan`, and the plan of who takes which of them.
+  private func route(
+    _ rows: Rows, by plan: ValueID, in context: inout LayerContext
+  ) throws(Diagnostic) -> (probabilities: Rows, experts: ValueID) {
+    let router = try context.expertParameter("router.weight", shape: [count, rows.width])
+    let scores = try context.linear(rows, router, by: plan)
+    let total = try context.addRows(.logSumExponentials, [scores.value])
+    let shifted = try context.apply(.subtract, scores, total)
+    let probabilities = try context.apply(.exponential, shifted)
+    let groups = router.groups ?? Groups(context.model.modalities.map { _ in 0 })
+    let experts = try context.add(
+      .routeExperts(rule(in: context), groups), [probabilities.value, plan])
+    if context.collectsLosses {
+      try addLosses(probabilities, total, by: experts, to: &context)
+    }
+    return (probabilities, experts)
   }
 
   /// Returns what each expert's output is multiplied by.

@@ -14,15 +14,20 @@ extension Model {
   /// `true` iff training leaves the parameters of `component` that serve `modalities` as they are; all serve those of
   /// `nil`.
   private func freezes(_ component: Component, _ modalities: [String]?) -> Bool {
-    var (names, parts): ([String], [String]) = ([], [])
-    for item in frozen {
-      switch item {
-      case .modality(let modality): names.append(modality.name)
-      case .component(let component): parts += component.parts
-      }
-    }
+    let parts = frozenComponents.flatMap(\.parts)
     if component.parts.allSatisfy(parts.contains) { return true }
+    let names = frozenModalities.map(\.name)
     return (modalities ?? self.modalities.map(\.name)).allSatisfy(names.contains)
+  }
+
+  /// The components that are frozen as a whole.
+  var frozenComponents: [Component] {
+    frozen.compactMap { if case .component(let component) = $0 { component } else { nil } }
+  }
+
+  /// The modalities whose own tensors are frozen.
+  private var frozenModalities: [Modality] {
+    frozen.compactMap { if case .modality(let modality) = $0 { modality } else { nil } }
   }
 
   /// Returns the groups of `component` that train and those that do not, as maps of their own; `nil` stands for all
@@ -39,12 +44,9 @@ extension Model {
 
   /// What is wrong with what is frozen.
   func freezingProblems() -> [Diagnostic] {
-    frozen.compactMap { item -> Diagnostic? in
-      guard case .modality(let modality) = item,
-        !modalities.contains(where: { $0.name == modality.name })
-      else { return nil }
-      return .unknownModality(
-        modality.name, in: "frozen", known: modalities.map(\.name), at: location)
+    let known = modalities.map(\.name)
+    return frozenModalities.filter { !known.contains($0.name) }.map {
+      .unknownModality($0.name, in: "frozen", known: known, at: location)
     }
   }
 }

@@ -57,6 +57,13 @@ protocol WholeLayer: Layer {}
 /// A layer that normalises, and is named after the layer that it serves.
 protocol NormLayer: Layer {}
 
+extension Layer {
+  /// `true` iff norms beside it are called after it: it computes something of its own.
+  var hasNorms: Bool {
+    !(self is any NormLayer || self is any ContainerLayer || self is Embedding || self is Head)
+  }
+}
+
 /// A layer and where the spec says it.
 public struct PlacedLayer: Sendable {
   /// The layer.

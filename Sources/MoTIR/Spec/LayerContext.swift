@@ -20,6 +20,8 @@ public struct LayerContext {
   let continuousTokens: ContinuousTokens
   /// What the model says of continuous tokens, by the number of their modality, for looking up alone.
   var predictions: [Int: Rows] = [:]
+  /// How noise is mixed into continuous tokens, by the number of their modality, for looking up alone.
+  var noiseFactors: [Int: NoiseFactors] = [:]
 
   /// The graph so far.
   var graph = Graph()
@@ -154,21 +156,16 @@ public struct LayerContext {
     path.append(candidate)
   }
 
-  /// Returns the names of `layers`: a norm is called after the next layer that computes something, or
-  /// else after the last one (`post_norm` if that has a norm before it already).
+  /// Returns the names of `layers`: a norm is called after the layer behind it, or where none follows after the one
+  /// before it (`post_norm` if that has a norm before it already), and `norm` where that computes nothing of its own.
   private static func names(of layers: [any Layer]) -> [String] {
-    let isServed = layers.map { layer in
-      !(layer is any NormLayer || layer is any ContainerLayer || layer is Embedding
-        || layer is Head)
-    }
+    let others = layers.indices.filter { !(layers[$0] is any NormLayer) }
     return layers.indices.map { index in
       guard layers[index] is any NormLayer else { return layers[index].name }
-      if let next = layers.indices.first(where: { $0 > index && isServed[$0] }) {
-        return "\(layers[next].name)_norm"
-      }
-      guard let last = layers.indices.last(where: { isServed[$0] }) else { return "norm" }
-      let hasNormBefore = last > 0 && layers[last - 1] is any NormLayer
-      return "\(layers[last].name)_\(hasNormBefore ? "post_norm" : "norm")"
+      let next = others.first { $0 > index }
+      guard let served = next ?? others.last, layers[served].hasNorms else { return "norm" }
+      let isSecond = next == nil && served > 0 && layers[served - 1] is any NormLayer
+      return "\(layers[served].name)_\(isSecond ? "post_norm" : "norm")"
     }
   }
 

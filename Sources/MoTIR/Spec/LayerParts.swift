@@ -79,8 +79,27 @@ extension LayerContext {
 
   // MARK: Modalities
 
+  /// Returns what `body` makes of the rows of each modality with the value that stands for it.
+  mutating func split<Value>(
+    _ x: Rows, by values: ByModality<Value>,
+    _ body: (Value, Rows, inout LayerContext) throws -> Rows
+  ) throws -> Rows {
+    try split(x, values.base, values.others[...], body)
+  }
+
+  /// As above, with the last of `others` first in rank.
+  private mutating func split<Value>(
+    _ x: Rows, _ base: Value, _ others: ArraySlice<(modalities: [Modality], value: Value)>,
+    _ body: (Value, Rows, inout LayerContext) throws -> Rows
+  ) throws -> Rows {
+    guard let (modalities, other) = others.last else { return try body(base, x, &self) }
+    return try split(
+      x, on: modalities, { try $1.split($0, base, others.dropLast(), body) },
+      { try body(other, $0, &$1) })
+  }
+
   /// Returns what `second` makes of the rows of `modalities`, and `first` of all others.
-  mutating func split(
+  private mutating func split(
     _ x: Rows, on modalities: [Modality],
     _ first: (Rows, inout LayerContext) throws -> Rows,
     _ second: (Rows, inout LayerContext) throws -> Rows
@@ -121,7 +140,10 @@ extension LayerContext {
         result.append(part)
         continue
       }
-      let sum = try add(.binary(.add), [try alone(result[index]), try alone(part)])
+      let terms = try [result[index], part].map { part throws(Diagnostic) in
+        try only(part.value, part.modalities)
+      }
+      let sum = try add(.binary(.add), terms)
       result[index] = Rows.Part(
         value: sum, type: part.type,
         modalities: (result[index].modalities + part.modalities).sorted())
@@ -129,15 +151,16 @@ extension LayerContext {
     return Rows(parts: result.sorted { $0.modalities[0] < $1.modalities[0] })
   }
 
-  /// Returns the value of `part`, which is 0 for the tokens of other modalities.
-  private mutating func alone(_ part: Rows.Part) throws(Diagnostic) -> ValueID {
-    if isZero(part.value, outside: part.modalities) { return part.value }
+  /// Returns the rows `value` for the tokens of `modalities`, and 0 for others.
+  mutating func only(_ value: ValueID, _ modalities: [Int]) throws(Diagnostic) -> ValueID {
+    if isZero(value, outside: modalities) { return value }
     let groups = Groups(
-      model.modalities.indices.map { part.modalities.contains($0) ? 0 : Groups.none })
-    return try routed(part.value, groups) {
+      model.modalities.indices.map { modalities.contains($0) ? 0 : Groups.none })
+    let width = graph.type(of: value).width ?? 0
+    return try routed(value, groups) {
       .channelMultiply($0)
     } weights: { context throws(Diagnostic) in
-      try context.add(.constant(1), [], type: .tensor(.f32, [1, part.width]))
+      try context.add(.constant(1), [], type: .tensor(.f32, [1, width]))
     }
   }
 

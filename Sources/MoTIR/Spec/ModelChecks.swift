@@ -138,11 +138,11 @@ extension Model {
     return errors
   }
 
-  /// What is wrong with merged modalities.
+  /// What is wrong with merged modalities, and with what is to be untied.
   private func untyingProblems() -> [Diagnostic] {
     untied.merges.flatMap(\.modalities).filter { !contains($0) }.map {
       .unknownModality($0.name, in: "untied", known: modalities.map(\.name), at: location)
-    }
+    } + untied.named.filter(\.isShared).map { .neverUntied($0.name, at: location) }
   }
 
   /// What is wrong with the order of layers.
@@ -211,14 +211,15 @@ extension Model {
     }
   }
 
-  /// Returns an error for each custom component that is to be untied but that no layer has.
+  /// Returns an error for each custom component that is to be untied or frozen but that no layer has.
   func unknownComponents(_ parameters: [ParameterDeclaration]) -> [Diagnostic] {
-    let standard: Set = ["attention", "feed_forward", "norm"]
-    let named = (untied.components ?? []) + untied.merges.flatMap { $0.components ?? [] }
-    return named.filter { component in
-      !standard.contains(component.name)
-        && !parameters.contains { $0.component == component.name }
-    }.map { .unknownComponent($0.name, at: location) }
+    let known = ["attention", "feed_forward", "norm"] + parameters.map(\.component)
+    func unknown(_ components: [Component], in what: String) -> [Diagnostic] {
+      components.filter { !$0.isShared && !known.contains($0.name) }.map {
+        .unknownComponent($0.name, in: what, at: location)
+      }
+    }
+    return unknown(untied.named, in: "untied") + unknown(frozenComponents, in: "frozen")
   }
 
   /// `true` iff `modality` is one of the model's.

@@ -9,7 +9,8 @@ struct LayerLoss: Sendable {
 }
 
 extension LayerContext {
-  /// Adds the sum of the elements of `terms`, times `weight`, to the loss; without its weight to the output `loss.NAME`.
+  /// Adds the sum of the elements of `terms`, times `weight`, to the loss; without its weight to the output
+  /// `loss.NAME`.
   mutating func addLoss(
     _ name: String, of terms: ValueID, weight: Double
   ) throws(Diagnostic) {

@@ -238,10 +238,19 @@ extension Diagnostic {
   }
 
   /// A custom component that does not exist.
-  static func unknownComponent(_ name: String, at place: Location?) -> Diagnostic {
+  static func unknownComponent(
+    _ name: String, in what: String, at place: Location?
+  ) -> Diagnostic {
     Diagnostic(
-      "untied names the component '\(name)', but no layer has parameters of it", at: place,
+      "\(what) names the component '\(name)', but no layer has parameters of it", at: place,
       suggestion: "a custom component is called like its layer")
+  }
+
+  /// A component that all modalities share.
+  static func neverUntied(_ name: String, at place: Location?) -> Diagnostic {
+    Diagnostic(
+      "untied names the component '\(name)', which all modalities share", at: place,
+      suggestion: "leave .\(name) out: in its one table each modality's ids have rows of their own")
   }
 
   // MARK: Names and modalities

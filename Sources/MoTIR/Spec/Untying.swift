@@ -33,14 +33,19 @@ public struct Component: Hashable, Sendable {
   /// The parameters of the custom layers called `name`.
   public static func custom(_ name: String) -> Component { Component(parts: [name], name: name) }
 
-  /// The embedding's table, which is never untied.
-  public static let embedding = Component(parts: ["embedding"], name: "embedding")
-  /// The head's matrix, which is never untied.
-  public static let head = Component(parts: ["head"], name: "head")
+  /// The embedding, which is never untied, with what it has for continuous tokens and other widths.
+  public static let embedding = Component(
+    parts: ["embedding", "embedding.projection"], name: "embedding")
+  /// The head, which is never untied, with what it has for continuous tokens and other widths.
+  public static let head = Component(parts: ["head", "head.projection"], name: "head")
   /// The matrices of `owner` for modalities of another width than the model's, which are always untied.
   static func projection(of owner: String) -> Component {
-    Component(parts: ["projection"], name: owner)
+    Component(parts: ["\(owner).projection"], name: owner)
   }
+  /// `true` iff it is one tensor for all modalities, whatever is untied.
+  var isShared: Bool { self == .embedding || self == .head }
+  /// `true` iff it has a tensor for each modality, whatever is untied.
+  fileprivate var isProjection: Bool { parts.allSatisfy { $0.hasSuffix(".projection") } }
   /// The norms outside attention.
   static let layerNorm = Component(parts: ["norm"], name: "norm")
 }
@@ -90,12 +95,18 @@ public struct Untying: Sendable {
     return result
   }
 
+  /// The components that it names, each once.
+  var named: [Component] {
+    let all = (components ?? []) + merges.flatMap { $0.components ?? [] }
+    return all.indices.filter { !all[..<$0].contains(all[$0]) }.map { all[$0] }
+  }
+
   /// Returns, for each modality, the number of the group whose tensor it takes in `component`;
   /// `nil` if one tensor serves all.
   func groups(of component: Component, modalities: [Modality]) -> Groups? {
-    guard component != .embedding, component != .head else { return nil }
+    guard !component.isShared else { return nil }
     let part = component.parts.first ?? component.name
-    if let components, part != "projection",
+    if let components, !component.isProjection,
       !components.contains(where: { $0.parts.contains(part) })
     {
       return nil

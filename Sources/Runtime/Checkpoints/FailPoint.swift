@@ -2,8 +2,8 @@ internal import Foundation
 internal import Glibc
 internal import Synchronization
 
-/// Steps of writing files that tests have fail: `MOTC_FAIL_AT=7` lets the seventh write, flush, rename or link fail as a
-/// broken disk would, a write behind half of its bytes; `MOTC_FAIL_AT=7:kill` ends the process there.
+/// Steps of writing files that tests have fail: `MOTC_FAIL_AT=7` lets the seventh write, flush, rename or link fail as
+/// a broken disk would, a write behind half of its bytes; `MOTC_FAIL_AT=7:kill` ends the process there.
 enum FailPoint {
   private static let count = Atomic<Int>(0)
   private static let plan: (number: Int, kills: Bool)? = {

@@ -38,30 +38,15 @@ public final class CompiledModel {
     self.traps = traps
     reserve = {
       try Region.allCases.map { region in
-        let bytes =
-          switch region {
-          case .scratch: scratchBytes * pool.threads
-          case .control: Control.bytes
-          case .timeStamps: plan.timeStamps.bytesPerThread * pool.threads
-          case .gradients:
-            plan.entry("gradients") == nil ? 0 : plan.bytes(of: .gradients)
-          case .accumulated:
-            plan.entry("accumulate") == nil ? 0 : plan.bytes(of: .gradients)
-          case .firstMoments, .secondMoments:
-            plan.entry("update") == nil ? 0 : plan.bytes(of: .gradients)
-          default: plan.bytes(of: region)
-          }
+        let bytes = Self.bytes(
+          of: region, in: plan, scratchBytes: scratchBytes, threads: pool.threads)
         if let traps { return try traps.reserve(region, bytes: bytes, of: plan) }
         // Whole vectors may pass the end of the last buffer.
         return try AlignedBuffer(count: bytes + 4096)
       }
     }
     regions = try reserve()
-    jit = try JIT()
-    if plan.backend == .blas { try defineBLAS(&jit) }
-    for (index, object) in objects.enumerated() {
-      try jit.add(object: object, name: "\(plan.name).\(index)")
-    }
+    jit = try linked(objects, of: plan)
     symbols = objects.flatMap { ObjectSymbols(of: $0).functions }
     var seen: Set<String> = []
     inputSources = plan.entries.flatMap(\.inputs).filter { seen.insert($0.name).inserted }
@@ -79,6 +64,18 @@ public final class CompiledModel {
     try self.init(
       plan: program.plan, objects: program.objects, scratchBytes: program.scratchBytes,
       pool: ThreadPool(threads: threads))
+  }
+
+  /// Returns how much memory of `region` a model of `plan` takes on so many threads.
+  private static func bytes(
+    of region: Region, in plan: KernelPlan, scratchBytes: Int, threads: Int
+  ) -> Int {
+    switch region {
+    case .scratch: scratchBytes * threads
+    case .control: Control.bytes
+    case .timeStamps: plan.timeStamps.bytesPerThread * threads
+    default: plan.memory(of: region)
+    }
   }
 
   /// Returns the memory of `buffer`.
@@ -307,6 +304,16 @@ public final class CompiledModel {
       }
     }
   }
+}
+
+/// Returns `objects`, which were compiled from `plan`, linked to what they call.
+private func linked(_ objects: [[UInt8]], of plan: KernelPlan) throws -> JIT {
+  var jit = try JIT()
+  if plan.backend == .blas { try defineBLAS(&jit) }
+  for (index, object) in objects.enumerated() {
+    try jit.add(object: object, name: "\(plan.name).\(index)")
+  }
+  return jit
 }
 
 /// Makes OpenBLAS's sgemm known to the JIT; our threads each call it for their own slice.

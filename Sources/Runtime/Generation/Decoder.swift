@@ -52,11 +52,7 @@ package final class Decoder {
     _ tokens: [[Int]], latents: [[String: [Float]]] = []
   ) throws(Diagnostic) -> [Float] {
     precondition(tokens.count == lengths.count, "tokens for \(tokens.count) sequences")
-    for (length, new) in zip(lengths, tokens) where length + new.count > capacity {
-      throw Diagnostic(
-        "\(length + new.count) tokens are more than the context of \(capacity)",
-        suggestion: "give --context a larger number, or a shorter prompt")
-    }
+    for (length, new) in zip(lengths, tokens) { try module.requireRoom(for: length + new.count) }
     var parts: [Part] = []
     for (index, new) in tokens.enumerated() {
       parts.append(
@@ -88,11 +84,7 @@ package final class Decoder {
     let width = declaration.latents ?? 1
     let counts = blocks.map { $0.count / width }
     for (length, count) in zip(lengths, counts) {
-      guard length + count <= capacity else {
-        throw Diagnostic(
-          "\(length + count) tokens are more than the context of \(capacity)",
-          suggestion: "give --context a larger number, or a shorter prompt")
-      }
+      try module.requireRoom(for: length + count)
       guard count <= module.sequence else { throw .longSpan(count) }
     }
     let before = lengths

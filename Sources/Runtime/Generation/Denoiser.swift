@@ -21,12 +21,12 @@ package struct DenoisingSettings: Hashable, Sendable {
 /// Makes continuous tokens of noise, step by step, with what a model says of them.
 ///
 /// With x̂ and ε̂ as the model has them at time t, the tokens at the time s before are α(s) x̂ + σ(s) ε̂, which is DDIM
-/// (Song, Meng and Ermon, arXiv 2010.02502, equation 12), and Euler's method for the schedule `flow`. With `eta` 1 it is
-/// the sampler of DDPM (equation 16 there).
+/// (Song, Meng and Ermon, arXiv 2010.02502, equation 12), and Euler's method for the schedule `flow`. With `eta` 1 it
+/// is the sampler of DDPM (equation 16 there).
 ///
-/// An x̂ beyond the range of clean numbers, where that is known, is cut to it in each step, and ε̂ becomes the noise that then
-/// makes the noisy number: what DDPM's own sampler does (Ho, Jain and Abbeel, arXiv 2006.11239, `clip_denoised` of its
-/// code). Near t = 1, where x̂ is what is left of noise over a small α, nearly all are cut.
+/// An x̂ beyond the range of clean numbers, where that is known, is cut to it in each step, and ε̂ becomes the noise that
+/// then makes the noisy number: what DDPM's own sampler does (Ho, Jain and Abbeel, arXiv 2006.11239, `clip_denoised` of
+/// its code). Near t = 1, where x̂ is what is left of noise over a small α, nearly all are cut.
 package struct Denoiser {
   private let denoising: Denoising
   private let settings: DenoisingSettings

@@ -27,6 +27,16 @@ extension Module {
     try requireMarkers()
   }
 
+  /// Checks that sequences of `count` tokens fit in the context.
+  ///
+  /// - Throws: `Diagnostic` with the way out.
+  package func requireRoom(for count: Int) throws(Diagnostic) {
+    guard let context, count > context else { return }
+    throw Diagnostic(
+      "\(count) tokens are more than the context of \(context)",
+      suggestion: "give --context a larger number, or a shorter prompt")
+  }
+
   private func requireInputs(of function: Function) throws(Diagnostic) {
     for node in function.graph.nodes {
       guard case .input(let name) = node.op, !name.hasPrefix(Module.cachePrefix),

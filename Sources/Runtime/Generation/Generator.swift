@@ -52,21 +52,30 @@ package struct Generator {
       let logits = try decoder.extend(documents.next, latents: documents.latents)
       documents.latents = documents.latents.map { _ in [:] }
       for index in prompts.indices where !documents.next[index].isEmpty {
-        if let modality = documents.grammars[index].block {
-          let block = try denoised(modality, in: index, of: first + index)
+        if let block = try goOn(behind: logits, in: index, of: first + index, &documents) {
           try takeBlock(first + index, block)
-          goOn(by: span(of: modality), block, of: modality, in: index, &documents)
-        } else {
-          goOn(by: try draw(logits, for: index, &documents), in: index, &documents)
         }
-        let token = documents.next[index].last ?? 0
-        let goesOn = try take(first + index, token)
+        let goesOn = try take(first + index, documents.next[index].last ?? 0)
         let room = decoder.capacity - decoder.lengths[index]
         if !goesOn || room < documents.next[index].count {
           for sequence in twins(of: index) { documents.next[sequence] = [] }
         }
       }
     }
+  }
+
+  /// Lets document `index`, which is that of prompt `number`, go on by a span of continuous tokens, whose numbers it
+  /// returns, or by a token.
+  private func goOn(
+    behind logits: [Float], in index: Int, of number: Int, _ documents: inout Documents
+  ) throws(Diagnostic) -> [Float]? {
+    guard let modality = documents.grammars[index].block else {
+      goOn(by: try draw(logits, for: index, &documents), in: index, &documents)
+      return nil
+    }
+    let block = try denoised(modality, in: index, of: number)
+    goOn(by: span(of: modality), block, of: modality, in: index, &documents)
+    return block
   }
 
   /// Documents that grow.

@@ -71,7 +71,7 @@ struct Build {
     let plan = try plan(try optimize(functions))
     let idle: [Region] = trains ? [] : [.firstMoments, .secondMoments]
     let used = Region.allCases.filter { !idle.contains($0) }
-    try requireMemory(used.reduce(0) { $0 + plan.bytes(of: $1) })
+    try requireMemory(used.reduce(0) { $0 + plan.memory(of: $1) })
     let code = try code(plan, of: functions)
     return try CannotRun.unless {
       let model = try clock.measure("link") {

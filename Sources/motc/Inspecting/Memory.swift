@@ -33,8 +33,8 @@ struct Memory: Encodable {
       self.functions = functions.map(\.name)
       let plan = try build.plan(functions)
       parameters = plan.bytes(of: .parameters)
-      gradients = plan.entry("update") == nil ? 0 : plan.bytes(of: .gradients)
-      moments = 2 * gradients
+      gradients = plan.memory(of: .gradients)
+      moments = plan.memory(of: .firstMoments) + plan.memory(of: .secondMoments)
       packed = plan.bytes(of: .packed)
       arena = plan.bytes(of: .arena)
       caches = plan.bytes(of: .caches)

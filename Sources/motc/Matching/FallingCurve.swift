@@ -25,8 +25,8 @@ struct FallingCurve {
     points.append(Point(loss: min(loss, points.last?.loss ?? loss), places: places))
   }
 
-  /// Returns where the curve reaches `loss`, which the validation `index` is the first not to be above; `nil` if that is
-  /// before the first validation.
+  /// Returns where the curve reaches `loss`, which the validation `index` is the first not to be above; `nil` if that
+  /// is before the first validation.
   func places(of loss: Double, by index: Int) -> Places? {
     let end = points[index]
     if end.loss == loss { return end.places }

@@ -71,7 +71,8 @@ extension NameScheme {
       layers.{i}.attention.o.{modality}.{kind}: \(prefix)model.layers.{i}.self_attn.o_proj{modality}.{kind}
       layers.{i}.attention.q_norm.{modality}.weight: \(prefix)model.layers.{i}.self_attn.q_norm{modality}.weight rotary
       layers.{i}.attention.k_norm.{modality}.weight: \(prefix)model.layers.{i}.self_attn.k_norm{modality}.weight rotary
-      layers.{i}.feed_forward_norm.{modality}.{kind}: \(prefix)model.layers.{i}.post_attention_layernorm{modality}.{kind}
+      layers.{i}.feed_forward_norm.{modality}.{kind}:
+        \(prefix)model.layers.{i}.post_attention_layernorm{modality}.{kind}
       layers.{i}.feed_forward.{part}.{modality}.{kind}: \(prefix)model.layers.{i}.mlp{modality}.{part}_proj.{kind}
     """
   }
@@ -86,8 +87,10 @@ extension NameScheme {
       norm.weight: norm.weight
       norm.{modality}.weight: norm.{number}.weight
       layers.{i}.attention_norm.{modality}.weight: layers.{i}.attention.local_experts_attention_norm.{number}.weight
-      layers.{i}.attention.q_norm.{modality}.weight: layers.{i}.attention.local_experts_q_normalization.{number}.weight rotary
-      layers.{i}.attention.k_norm.{modality}.weight: layers.{i}.attention.local_experts_k_normalization.{number}.weight rotary
+      layers.{i}.attention.q_norm.{modality}.weight:
+        layers.{i}.attention.local_experts_q_normalization.{number}.weight rotary
+      layers.{i}.attention.k_norm.{modality}.weight:
+        layers.{i}.attention.local_experts_k_normalization.{number}.weight rotary
       layers.{i}.attention.q.{modality}.weight: layers.{i}.attention.local_experts_wq.{number}.weight rotary
       layers.{i}.attention.k.{modality}.weight: layers.{i}.attention.local_experts_wk.{number}.weight rotary
       layers.{i}.attention.{p}.{modality}.weight: layers.{i}.attention.local_experts_w{p}.{number}.weight

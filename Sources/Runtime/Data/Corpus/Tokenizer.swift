@@ -85,8 +85,8 @@ package struct Tokenizer: Sendable {
     return marked(pictures.codes(of: picture).map { image.vocabulary.lowerBound + $0 }, image)
   }
 
-  /// Returns the numbers of the continuous tokens of the document of `item` that begins with the text or not, by the name
-  /// of their modality; none if it has none.
+  /// Returns the numbers of the continuous tokens of the document of `item` that begins with the text or not, by the
+  /// name of their modality; none if it has none.
   ///
   /// - Throws: `Diagnostic` if a picture cannot be read.
   package func latents(

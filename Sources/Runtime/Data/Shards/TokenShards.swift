@@ -63,21 +63,47 @@ package struct TokenShards {
     let path = "\(folder)/\(entry.file)"
     let file = try ShardManifest.open(entry.file, digest: entry.sha256, folder: folder)
     let reader = try SafetensorsReader(path: path, file: file)
+    let (tokens, ends) = try documents(in: reader, of: entry, module)
+    try requireIDs(tokens, of: module, in: path)
+    let latents = try latents(in: reader, module)
+    let shard = Shard(file: file, tokens: tokens, latents: latents)
+    var counts = latents.map { _ in 0 }
+    shard.count(0..<entry.tokens, into: &counts)
+    for (index, tensor) in latents.enumerated() {
+      guard let tensor, tensor.shape[0] != counts[index] else { continue }
+      throw Diagnostic(
+        "\(path): tensor \(quoted(tensor.name)) has \(tensor.shape[0]) tokens, and the documents "
+          + "\(counts[index])")
+    }
+    return (shard, ends)
+  }
+
+  /// Returns the tokens of a shard and the ends of its documents.
+  private static func documents(
+    in reader: SafetensorsReader, of entry: ShardManifest.Shard, _ module: Module
+  ) throws(Diagnostic) -> (tokens: Tensor, ends: [Int]) {
     guard let tokens = reader.tensor("tokens"), let ends = reader.tensor("ends"),
       reader.names.count == 2 + module.modalities.count(where: { $0.latents != nil }),
       tokens.format == .i32, ends.format == .i32,
       tokens.shape == [entry.tokens], ends.shape == [entry.documents]
     else {
       throw Diagnostic(
-        "\(path) is not the shard of \(entry.documents) documents and \(entry.tokens) tokens that "
-          + "the manifest has",
+        "\(reader.path) is not the shard of \(entry.documents) documents and \(entry.tokens) "
+          + "tokens that the manifest has",
         suggestion: "make the shards again by motc tokenize")
     }
     let places = try ends.integers()
     let isAscending = zip(places, places.dropFirst()).allSatisfy { $0 < $1 }
     guard isAscending, places.first ?? 1 > 0, places.last ?? 0 == entry.tokens else {
-      throw Diagnostic("\(path): the ends of documents do not ascend to \(entry.tokens)")
+      throw Diagnostic("\(reader.path): the ends of documents do not ascend to \(entry.tokens)")
     }
+    return (tokens, places)
+  }
+
+  /// Checks that every token is an id of a modality, or stands for a continuous one.
+  private static func requireIDs(
+    _ tokens: Tensor, of module: Module, in path: String
+  ) throws(Diagnostic) {
     let ranges = module.modalities.map {
       Int32($0.vocabulary.lowerBound)..<Int32($0.vocabulary.upperBound)
     }
@@ -91,17 +117,6 @@ package struct TokenShards {
     if let (index, id) = stray {
       throw Diagnostic("\(path): token \(index) is \(id), which is in no modality's vocabulary")
     }
-    let latents = try latents(in: reader, module)
-    let shard = Shard(file: file, tokens: tokens, latents: latents)
-    var counts = latents.map { _ in 0 }
-    shard.count(0..<entry.tokens, into: &counts)
-    for (index, tensor) in latents.enumerated() {
-      guard let tensor, tensor.shape[0] != counts[index] else { continue }
-      throw Diagnostic(
-        "\(path): tensor \(quoted(tensor.name)) has \(tensor.shape[0]) tokens, and the documents "
-          + "\(counts[index])")
-    }
-    return (shard, places)
   }
 
   /// Returns the continuous tokens of each modality.
