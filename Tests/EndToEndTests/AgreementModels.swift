@@ -32,7 +32,9 @@ struct AgreementModel: Sendable, CustomTestStringConvertible {
 
   /// Returns the model called `name` of the list of all.
   static func named(_ name: String) throws -> AgreementModel {
-    try #require(all.first { $0.model.name == name }, "there is no model called \(name)")
+    let known = all + combinations
+    return try #require(
+      known.first { $0.model.name == name }, "there is no model called \(name)")
   }
 
   /// Returns the module and everything that the comparison needs.

@@ -12,6 +12,11 @@ import Testing
     try agreement.compareFusedWithUnfused(rounding: 2e-6)
   }
 
+  @Test(arguments: AgreementModel.combinations)
+  func combinations(_ model: AgreementModel) throws {
+    try model.agreement().compareFusedWithUnfused(rounding: 2e-6)
+  }
+
   @Test(
     arguments: AgreementModel.all.enumerated().flatMap { index, model in
       // Half of them on either, and where kernels have most tails on both.

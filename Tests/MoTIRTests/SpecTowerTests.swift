@@ -199,14 +199,18 @@ struct SpecTowerTests {
   }
 
   @Test func whatCannotBeReplaced() {
+    let stray = Modality("stray", vocabulary: 40..<41)
+    let inner = Attention(heads: 2).replaced(on: stray, by: Attention(heads: 2))
     #expect(
       errors(
         Self.model {
           Residual { RMSNorm() }.replaced(on: Self.text, by: RMSNorm())
-          RMSNorm().replaced(on: Modality("stray", vocabulary: 40..<41), by: RMSNorm())
+          RMSNorm().replaced(on: stray, by: RMSNorm())
+          Attention(heads: 2).replaced(on: Self.text, by: inner)
           FeedForward(hidden: 3).replaced(on: Self.text, by: Attention(heads: 2))
         }) == [
           "Residual cannot replace a layer or be replaced for some modalities",
+          "replaced names the modality 'stray', which the model does not have",
           "replaced names the modality 'stray', which the model does not have",
           "attention is over the tokens of all modalities, and this layer is given those of 1",
         ])

@@ -84,7 +84,11 @@ extension LayerContext {
     _ x: Rows, by values: ByModality<Value>,
     _ body: (Value, Rows, inout LayerContext) throws -> Rows
   ) throws -> Rows {
-    try split(x, values.base, values.others[...], body)
+    let known = model.modalities.map(\.name)
+    if let unknown = values.asked.first(where: { !known.contains($0.name) }) {
+      throw Diagnostic.unknownModality(unknown.name, in: "replaced", known: known, at: location)
+    }
+    return try split(x, values.base, values.others[...], body)
   }
 
   /// As above, with the last of `others` first in rank.
@@ -104,11 +108,6 @@ extension LayerContext {
     _ first: (Rows, inout LayerContext) throws -> Rows,
     _ second: (Rows, inout LayerContext) throws -> Rows
   ) throws -> Rows {
-    for modality in modalities where !model.modalities.contains(where: { $0.name == modality.name })
-    {
-      throw Diagnostic.unknownModality(
-        modality.name, in: "replaced", known: model.modalities.map(\.name), at: location)
-    }
     let names = modalities.map(\.name)
     let chosen = scope.layer.filter { names.contains(model.modalities[$0].name) }
     let others = scope.layer.filter { !chosen.contains($0) }

@@ -4,6 +4,8 @@ struct ByModality<Value: Sendable>: Sendable {
   let base: Value
   /// What stands in its place; of several for a modality, the last one.
   private(set) var others: [(modalities: [Modality], value: Value)] = []
+  /// All modalities for which something was to stand in its place.
+  private(set) var asked: [Modality] = []
 
   init(_ base: Value) { self.base = base }
 
@@ -16,6 +18,7 @@ struct ByModality<Value: Sendable>: Sendable {
   func replaced(on modalities: [Modality], by other: ByModality) -> ByModality {
     let names = modalities.map(\.name)
     var result = self
+    result.asked += modalities + other.asked
     result.others.append((modalities, other.base))
     result.others += other.others.map { own, value in
       (own.filter { names.contains($0.name) }, value)
