@@ -200,7 +200,8 @@ struct SpecTowerTests {
 
   @Test func whatCannotBeReplaced() {
     let stray = Modality("stray", vocabulary: 40..<41)
-    let inner = Attention(heads: 2).replaced(on: stray, by: Attention(heads: 2))
+    let lost = Modality("lost", vocabulary: 41..<42)
+    let inner = Attention(heads: 2).replaced(on: lost, by: Attention(heads: 2))
     #expect(
       errors(
         Self.model {
@@ -211,7 +212,7 @@ struct SpecTowerTests {
         }) == [
           "Residual cannot replace a layer or be replaced for some modalities",
           "replaced names the modality 'stray', which the model does not have",
-          "replaced names the modality 'stray', which the model does not have",
+          "replaced names the modality 'lost', which the model does not have",
           "attention is over the tokens of all modalities, and this layer is given those of 1",
         ])
   }
