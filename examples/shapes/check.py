@@ -7,9 +7,9 @@
 
 import argparse
 import json
-import multiprocessing
 import os
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from operator import itemgetter
 
@@ -63,8 +63,8 @@ def check(folder, truth=None):
         pictures = [pair for pair in pairs if not pair[0].endswith(".wav")]
         if not pictures:
             raise Refusal(f"{folder} has no pictures: --truth FILE compares captions of speech")
-        with multiprocessing.Pool() as pool:
-            results = pool.map(partial(look, folder=folder), pictures)
+        with ProcessPoolExecutor() as pool:
+            results = list(pool.map(partial(look, folder=folder), pictures, chunksize=16))
     means = {name: sum(result[name] for result in results) / len(results) for name in SCORES}
     return {"pictures": len(results), **means}
 

@@ -8,11 +8,11 @@ and its number alone, so that a corpus begins with every shorter one of its seed
 """
 
 import argparse
-import multiprocessing
 import os
 import random
 import shutil
 import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import png
@@ -97,10 +97,13 @@ def make(out, count, spoken, seed, side, processes=None):
     if spoken and not shutil.which("espeak-ng"):
         raise Refusal("espeak-ng, which speaks, is not installed: apt-get install espeak-ng")
     pairs = []
-    with multiprocessing.Pool(processes) as pool:
+    # A multiprocessing.Pool ends its processes by SIGTERM, and hangs where whoever started this blocks that.
+    with ProcessPoolExecutor(processes) as pool:
         if count:
             os.makedirs(os.path.join(out, "pictures"))
-            pairs += pool.map(partial(draw, out=out, seed=seed, side=side), range(count))
+            pairs += pool.map(
+                partial(draw, out=out, seed=seed, side=side), range(count), chunksize=16
+            )
         if spoken:
             os.makedirs(os.path.join(out, "speech"))
             pairs += pool.map(partial(speak, out=out, seed=seed), range(spoken))

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -116,6 +117,16 @@ class Programs(unittest.TestCase):
     def run_program(self, name, *arguments, **options):
         command = [sys.executable, os.path.join(HERE, name), *arguments]
         return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", **options)
+
+    def test_end_where_signals_are_blocked(self):
+        def block():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+        for number in range(4):
+            folder = self.path(str(number))
+            for name, *arguments in (("draw.py", folder, "--count", "12"), ("check.py", folder)):
+                done = self.run_program(name, *arguments, preexec_fn=block, timeout=60)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def draw(self, *arguments):
         """Draws a corpus, and returns its folder."""
