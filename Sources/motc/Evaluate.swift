@@ -12,9 +12,9 @@ struct Evaluate: ParsableCommand {
     discussion: """
       Losses are means over the targets of a modality, in nats, of the documents that are held back; of continuous \
       tokens they are the mean square of what is wrong with the noise, and have no perplexity. With --generate \
-      the model also draws a picture for each of so many held-back captions, and says what it sees on as many held-back \
-      pictures: --out gets captions.txt with the pictures, and said/captions.txt with what it said. --checker names a \
-      program that scores the first folder, and the second by --truth with the first one's captions.
+      the model also draws a picture for each of so many held-back captions, and says what it sees on as many \
+      held-back pictures: --out gets captions.txt with the pictures, and said/captions.txt with what it said. \
+      --checker names a program that scores the first folder, and the second by --truth with the first one's captions.
 
       Examples:
         motc eval model.swift-spec --weights run/best/weights.safetensors --data shards

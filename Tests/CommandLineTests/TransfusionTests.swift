@@ -94,8 +94,9 @@ import Testing
     #expect(try draw("drawer.motir", "b.png", "--threads", "3") == first)
     #expect(try draw("drawer.motir", "c.png", "--seed", "1") != first)
     #expect(try draw("drawer.motir", "d.png", "--eta", "1") != first)
-    // After four steps the text changes what is said by 0.003, and 47 of 48 estimates are beyond the range and cut to it, so
-    // that one level alone could tell: at guidance 3 it moves by 0.002, less than a byte does (0.008), at 300 by enough.
+    // After four steps the text changes what is said by 0.003, and 47 of 48 estimates are beyond the range and cut to
+    // it, so that one level alone could tell: at guidance 3 it moves by 0.002, less than a byte does (0.008), at 300
+    // by enough.
     #expect(try draw("guided.motir", "e.png", "--guidance", "300") != first)
     let said = try motc(
       "generate", "drawer.motir", "--weights", "run/latest/weights.safetensors", "--picture",

@@ -142,6 +142,4 @@ struct Agreement: Sendable {
   private var largest: Double {
     expected.filter { $0.key != "logits" }.values.map { norm($0) }.max() ?? 0
   }
-
-  private func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }
 }

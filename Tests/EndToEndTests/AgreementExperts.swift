@@ -1,4 +1,5 @@
 import MoTIR
+import TestSupport
 
 // Models with experts: both ways of choosing, tied and untied, experts without tokens, with all and with one.
 extension AgreementModel {
@@ -32,19 +33,9 @@ extension AgreementModel {
   ) -> AgreementModel {
     let modalities = modalities(count)
     let model = Model(name, modalities: modalities, width: width, untied: untied) {
-      Embedding()
-      Repeat(2) {
-        Residual {
-          RMSNorm()
-          Attention(heads: 2)
-        }
-        Residual {
-          RMSNorm()
-          Experts(experts, hidden: hidden, activation: activation, routing: routing)
-        }
-      }
-      RMSNorm()
-      Head()
+      preNormLayers(
+        Experts(experts, hidden: hidden, activation: activation, routing: routing),
+        attention: Attention(heads: 2))
     } objectives: {
       for modality in modalities { NextToken(on: modality) }
     }

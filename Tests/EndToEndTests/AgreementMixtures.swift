@@ -1,4 +1,5 @@
 import MoTIR
+import TestSupport
 
 // Continuous tokens together with experts, towers of other widths and what is frozen.
 extension AgreementModel {
@@ -51,19 +52,7 @@ extension AgreementModel {
       name, modalities: [text, image, audio], width: 26, widths: widths, untied: untied,
       frozen: frozen
     ) {
-      Embedding()
-      Repeat(2) {
-        Residual {
-          RMSNorm()
-          Attention(heads: 2, headWidth: 6, normalizeQueryKey: true, documents: true)
-        }
-        Residual {
-          RMSNorm()
-          network
-        }
-      }
-      RMSNorm()
-      Head(tied: tiedHead)
+      preNormLayers(network, tiedHead: tiedHead)
     } objectives: {
       NextToken(on: text)
       Denoise(on: image, weight: 5)

@@ -97,19 +97,9 @@ extension AgreementModel {
   ) -> AgreementModel {
     let modalities = modalities(count, size: size, attends: attends)
     let model = Model(name, modalities: modalities, width: width, untied: untied) {
-      Embedding()
-      Repeat(2) {
-        Residual {
-          RMSNorm()
-          attention
-        }
-        Residual {
-          RMSNorm()
-          FeedForward(hidden: hidden, activation: activation, bias: bias)
-        }
-      }
-      RMSNorm()
-      Head(tied: tiedHead)
+      preNormLayers(
+        FeedForward(hidden: hidden, activation: activation, bias: bias), attention: attention,
+        tiedHead: tiedHead)
     } objectives: {
       for modality in modalities { NextToken(on: modality) }
     }

@@ -1,4 +1,5 @@
 import MoTIR
+import TestSupport
 
 // Modalities of different widths, and layers that replace others for some modalities.
 extension AgreementModel {
@@ -49,19 +50,7 @@ extension AgreementModel {
     let model = Model(
       name, modalities: three, width: 22, widths: widths, untied: untied, frozen: frozen
     ) {
-      Embedding()
-      Repeat(2) {
-        Residual {
-          norm
-          attention
-        }
-        Residual {
-          norm
-          feedForward
-        }
-      }
-      norm
-      Head(tied: tiedHead)
+      preNormLayers(feedForward, attention: attention, norm: norm, tiedHead: tiedHead)
     } objectives: {
       for modality in three { NextToken(on: modality) }
     }

@@ -1,4 +1,5 @@
 import MoTIR
+import TestSupport
 
 // Continuous tokens beside others: each kind of noise and of prediction.
 extension AgreementModel {
@@ -19,17 +20,7 @@ extension AgreementModel {
     let audio = Modality("audio", latents: 5)
     let depth = Modality("depth", latents: 1, attends: .withinSpan)
     let model = Model(name, modalities: [text, image, audio, depth], width: 26, untied: untied) {
-      Embedding()
-      Residual {
-        RMSNorm()
-        Attention(heads: 2, headWidth: 6, normalizeQueryKey: true, documents: true)
-      }
-      Residual {
-        RMSNorm()
-        FeedForward(hidden: 27)
-      }
-      RMSNorm()
-      Head()
+      preNormLayers(count: 1, FeedForward(hidden: 27))
     } objectives: {
       NextToken(on: text)
       Denoise(on: image, weight: 5)

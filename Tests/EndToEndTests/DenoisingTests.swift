@@ -27,19 +27,7 @@ import Testing
     _ name: String, widths: KeyValuePairs<Modality, Int> = [:], _ network: some Layer
   ) -> Grown {
     let model = Model(name, modalities: [text, image], width: 22, widths: widths) {
-      Embedding()
-      Repeat(2) {
-        Residual {
-          RMSNorm()
-          Attention(heads: 2, headWidth: 6, normalizeQueryKey: true, documents: true)
-        }
-        Residual {
-          RMSNorm()
-          network
-        }
-      }
-      RMSNorm()
-      Head()
+      preNormLayers(network)
     } objectives: {
       NextToken(on: text)
       Denoise(on: image)
@@ -70,9 +58,8 @@ import Testing
   }
 
   private func expect(_ found: [Float], _ wanted: [Double], within bound: Double) {
-    func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }
-    let error = norm(zip(found, wanted).map { Double($0) - $1 }) / norm(wanted)
-    #expect(found.count == wanted.count && error <= bound, "off by \(error)")
+    let error = relativeError(of: found, from: wanted)
+    #expect(error <= bound, "off by \(error)")
   }
 
   /// Scores that are rounded to bf16 may lead tokens to other experts.

@@ -1,6 +1,7 @@
 import Foundation
 import Lowering
 import MoTIR
+import TestSupport
 import Testing
 
 /// What is emitted is valid, the same every time, and shared by layers.
@@ -94,19 +95,9 @@ import Testing
     return Model(
       "size", modalities: [text, image], width: size.width, sequence: size.sequence
     ) {
-      Embedding()
-      Repeat(layers ?? size.layers) {
-        Residual {
-          RMSNorm()
-          Attention(heads: size.heads, normalizeQueryKey: true)
-        }
-        Residual {
-          RMSNorm()
-          FeedForward(hidden: size.hidden)
-        }
-      }
-      RMSNorm()
-      Head()
+      preNormLayers(
+        count: layers ?? size.layers, FeedForward(hidden: size.hidden),
+        attention: Attention(heads: size.heads, normalizeQueryKey: true))
     } objectives: {
       NextToken(on: text)
       NextToken(on: image)

@@ -115,7 +115,6 @@ import Testing
     let expected = try Interpreter.run(
       graph, inputs: agreement.values.inputs.merging(inputs) { $1 },
       parameters: agreement.values.parameters)
-    func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }
     let largest = expected.values.map { norm($0.numbers) }.max() ?? 0
     for (name, value) in expected {
       let actual = (found[name] ?? []).map { Double($0) }

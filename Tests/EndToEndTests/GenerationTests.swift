@@ -223,8 +223,7 @@ struct Growth {
 
   /// Expects a relative error of at most `bound`.
   func expect(_ found: [Float], _ wanted: [Double], within bound: Double, _ place: String) {
-    func norm(_ x: [Double]) -> Double { x.reduce(0) { $0 + $1 * $1 }.squareRoot() }
-    let error = norm(zip(found, wanted).map { Double($0) - $1 }) / norm(wanted)
-    #expect(found.count == wanted.count && error <= bound, "\(place) is off by \(error)")
+    let error = relativeError(of: found, from: wanted)
+    #expect(error <= bound, "\(place) is off by \(error)")
   }
 }

@@ -146,6 +146,16 @@ import Testing
       try $0.changeBlock { $0.steps.reverse() }
     },
     Corruption("a step lost", "nothing computes") { try $0.changeBlock { $0.steps.removeFirst() } },
+    Corruption("a step for a segment that is not there", "is done for [9] of 3 segments") {
+      try $0.changeBlock { $0.steps[0].segments = [9] }
+    },
+    Corruption("a step that is left out where it is read", "where nothing computes it") {
+      try $0.changeBlock { program in
+        let read = Set(program.steps.flatMap(\.operands))
+        let step = program.steps.firstIndex { !read.isDisjoint(with: $0.results) }
+        program.steps[try #require(step)].segments = [0]
+      }
+    },
     Corruption("no rows in a block", "rows in blocks of 0") {
       try $0.changeBlock {
         $0 = BlockProgram(

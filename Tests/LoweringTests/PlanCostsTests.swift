@@ -1,5 +1,6 @@
 import Lowering
 import MoTIR
+import TestSupport
 import Testing
 
 /// The arithmetic of a plan's calls is that of rows that have weights.
@@ -14,19 +15,9 @@ import Testing
     untied: Untying = .all, fused: Bool, _ network: some Layer
   ) throws -> Double {
     let model = Model("costs", modalities: [text, image, speech], width: width, untied: untied) {
-      Embedding()
-      Repeat(layers) {
-        Residual {
-          RMSNorm()
-          Attention(heads: 4, normalizeQueryKey: true, documents: true)
-        }
-        Residual {
-          RMSNorm()
-          network
-        }
-      }
-      RMSNorm()
-      Head()
+      preNormLayers(
+        count: layers, network,
+        attention: Attention(heads: 4, normalizeQueryKey: true, documents: true))
     } objectives: {
       for modality in [text, image, speech] { NextToken(on: modality) }
     }

@@ -64,11 +64,21 @@ final class BlockEmitter {
         bytes: ir.mul(grains, ir.int(4 * program.values[value].width)))
     }
     for stage in layout.stages {
-      switch stage {
-      case .matmul(let step, let behind): emitMatmul(program.steps[step], behind: behind)
-      case .rows(let items): emitRows(items)
+      inSegments(layout.segments(of: stage)) {
+        switch stage {
+        case .matmul(let step, let behind): emitMatmul(program.steps[step], behind: behind)
+        case .rows(let items): emitRows(items)
+        }
       }
     }
+  }
+
+  /// Emits `body` for blocks of `segments`, or for all.
+  private func inSegments(_ segments: Set<Int>?, _ body: () -> Void) {
+    guard let segments, let plan = program.plan else { return body() }
+    let isDone = ir.constantArray(
+      (0...plan.segments).map { segments.contains($0) ? 1 : 0 }, name: "done")
+    ir.when(ir.compare(.greater, code.loadIndex(isDone, block.segment), ir.int(0)), body)
   }
 
   // MARK: Addresses
@@ -289,34 +299,54 @@ extension CodeGenerator {
       return blocks(
         of: ir.int(0), (ir.int(0), ir.int(rows)), low: low, high: high, base: ir.int(0))
     }
-    let total = segmentLoop(plan, rows: rows, grain: grain) { _, _, _, _ in }
+    // A grain is taken by the thread in whose share of all costs it begins.
+    let costs = ir.constantArray(program.rowCosts, name: "costs")
+    func cost(_ segment: IRValue, _ grains: IRValue) -> IRValue {
+      ir.mul(grains, loadIndex(costs, segment))
+    }
+    let segments = ir.int(plan.segments + 1)
+    let total = ir.loop(from: ir.int(0), to: segments, carrying: [ir.int(0)]) { segment, before in
+      let grains = self.rows(of: segment, plan, among: rows, grain: grain).grains
+      return [ir.add(before[0], cost(segment, grains))]
+    }[0]
     let (from, to) = share(total, frame)
-    _ = segmentLoop(plan, rows: rows, grain: grain) { segment, range, grains, base in
-      blocks(
-        of: segment, range, low: ir.max(ir.sub(from, base), ir.int(0)),
-        high: ir.min(ir.sub(to, base), grains), base: base)
+    _ = ir.loop(from: ir.int(0), to: segments, carrying: [ir.int(0), ir.int(0)]) {
+      segment, before in
+      let (range, grains) = self.rows(of: segment, plan, among: rows, grain: grain)
+      func first(from start: IRValue) -> IRValue {
+        let distance = ir.max(ir.sub(start, before[1]), ir.int(0))
+        return ir.min(ceilDivide(distance, loadIndex(costs, segment)), grains)
+      }
+      blocks(of: segment, range, low: first(from: from), high: first(from: to), base: before[0])
+      return [ir.add(before[0], grains), ir.add(before[1], cost(segment, grains))]
     }
   }
 
-  /// Emits a loop over a plan's segments and the rest; returns how many grains they make.
-  @discardableResult
+  /// Emits a loop over a plan's segments and the rest, `base` being the grains of those before.
   func segmentLoop(
     _ plan: (base: IRValue, segments: Int), rows: Int, grain: Int,
     _ body: (
       _ segment: IRValue, _ range: (start: IRValue, end: IRValue), _ grains: IRValue,
       _ base: IRValue
     ) -> Void
-  ) -> IRValue {
-    ir.loop(from: ir.int(0), to: ir.int(plan.segments + 1), carrying: [ir.int(0)]) {
-      segment, carried in
-      let start = loadIndex(plan.base, segment)
-      let next = ir.min(ir.add(segment, ir.int(1)), ir.int(plan.segments))
-      let isRest = ir.compare(.equal, segment, ir.int(plan.segments))
-      let end = ir.select(isRest, ir.int(rows), loadIndex(plan.base, next))
-      let grains = ceilDivide(ir.sub(end, start), grain)
-      body(segment, (start, end), grains, carried[0])
-      return [ir.add(carried[0], grains)]
-    }[0]
+  ) {
+    _ = ir.loop(from: ir.int(0), to: ir.int(plan.segments + 1), carrying: [ir.int(0)]) {
+      segment, before in
+      let (range, grains) = self.rows(of: segment, plan, among: rows, grain: grain)
+      body(segment, range, grains, before[0])
+      return [ir.add(before[0], grains)]
+    }
+  }
+
+  /// Returns the rows of a plan's segment, or of none behind the last, and how many grains they make.
+  private func rows(
+    of segment: IRValue, _ plan: (base: IRValue, segments: Int), among rows: Int, grain: Int
+  ) -> (range: (start: IRValue, end: IRValue), grains: IRValue) {
+    let start = loadIndex(plan.base, segment)
+    let next = ir.min(ir.add(segment, ir.int(1)), ir.int(plan.segments))
+    let isRest = ir.compare(.equal, segment, ir.int(plan.segments))
+    let end = ir.select(isRest, ir.int(rows), loadIndex(plan.base, next))
+    return ((start, end), ceilDivide(ir.sub(end, start), grain))
   }
 
   /// Returns the address of the table segment → group, with `none` for the rows of no segment.

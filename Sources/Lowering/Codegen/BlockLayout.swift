@@ -295,6 +295,34 @@ struct BlockLayout {
     }
   }
 
+  // MARK: Segments
+
+  /// Returns the segments whose blocks pass the stage; `nil` for all.
+  func segments(of stage: Stage) -> Set<Int>? {
+    let needed =
+      items(of: stage).map { segments(of: $0) }
+      + steps(of: stage).map { program.steps[$0].segments }
+    return needed.reduce(into: Set<Int>?.some([])) { union, segments in
+      union = segments.flatMap { union?.union($0) }
+    }
+  }
+
+  /// Returns the segments in which the item has something to do; `nil` for all.
+  private func segments(of item: Item) -> [Int]? {
+    switch item {
+    case .step(let step): return program.steps[step].segments
+    case .keep(let value), .layOut(let value):
+      return program.steps.first { $0.results.contains(value) }?.segments
+    case .operand(let value):
+      let readers = program.steps.filter {
+        $0.op.traits.contains(.matmul) && matmulRows($0).contains(value)
+      }
+      let segments = program.plan?.segments ?? 0
+      let found = (0...segments).filter { segment in readers.contains { $0.reads(in: segment) } }
+      return found.count > segments ? nil : found
+    }
+  }
+
   // MARK: Scratch memory
 
   /// Asks for memory that the stages of `life` use, and returns the number of the request.

@@ -158,7 +158,7 @@ extension FunctionPlanner {
     let operand = block.add(.init(width: width, element: element, source: rows))
     let result = block.add(
       .init(width: width, element: element, source: .step, store: store, outer: outer))
-    block.steps.append(.init(op: node.op, operands: [operand], results: [result]))
+    addStep(node, node.op, [operand], [result], to: &block)
     block.numbers[value] = result
   }
 
@@ -176,7 +176,7 @@ extension FunctionPlanner {
     let value = block.values[operand]
     let result = block.add(
       .init(width: value.width, element: value.element, source: .step, store: place))
-    block.steps.append(.init(op: .scatter, operands: [operand], results: [result]))
+    addStep(node, .scatter, [operand], [result], to: &block)
   }
 
   private mutating func addColumnSum(
@@ -190,7 +190,7 @@ extension FunctionPlanner {
       .init(
         width: width, element: .f32, source: .step,
         store: .init(argument: block.argument(partials, .write), access: .identity)))
-    block.steps.append(.init(op: .columnSum(nil, parts: 1), operands: [operand], results: [result]))
+    addStep(node, .columnSum(nil, parts: 1), [operand], [result], to: &block)
     return partials
   }
 
@@ -220,7 +220,15 @@ extension FunctionPlanner {
       block.numbers[value] = number
       return number
     }
-    block.steps.append(.init(op: node.op, operands: operands, results: results))
+    addStep(node, node.op, operands, results, to: &block)
+  }
+
+  /// Adds `op` on values of the program, which does what `node` asks for.
+  private func addStep(
+    _ node: Node, _ op: Op, _ operands: [Int], _ results: [Int], to block: inout BlockAssembly
+  ) {
+    let segments = demand?.segments(of: node, plan: block.plan)
+    block.steps.append(.init(op: op, operands: operands, results: results, segments: segments))
   }
 
   private mutating func stepOperands(_ node: Node, to block: inout BlockAssembly) -> [Int] {

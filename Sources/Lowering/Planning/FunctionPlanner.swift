@@ -10,6 +10,8 @@ struct FunctionPlanner {
   /// `true` iff linear maps have kernels of their own.
   let hasFewRows: Bool
   let users: [[NodeID]]
+  /// Whose rows are computed; `nil` where all are, as the search for a fault wants them.
+  let demand: RowDemand?
   var builder: PlanBuilder
   var calls: [KernelCall] = []
   var inputs: [Binding] = []
@@ -25,6 +27,7 @@ struct FunctionPlanner {
     outputs = Set(graph.outputs.map(\.value))
     hasFewRows = graph.hasFewRows
     users = graph.users()
+    demand = builder.plan.backend == .blas ? nil : RowDemand(graph)
   }
 
   /// Plans all of the function and returns the builder with the entry added.

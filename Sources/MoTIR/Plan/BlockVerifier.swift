@@ -6,7 +6,9 @@
 // 4. There is a plan, with a segment for each of an op's, if an op is routed or a row access is.
 // 5. Every argument is used, and one that is written is written once and not read.
 // 6. What is laid out for outer products is a step's result, and no sum over rows.
-// 7. Steps are row by row ops or matmuls, and type as the ops do in a graph.
+// 7. A step that is done for some segments names those that are there, in order, and reads what steps are done
+//    for there.
+// 8. Steps are row by row ops or matmuls, and type as the ops do in a graph.
 
 extension BlockProgram {
   /// What is wrong with the program; nothing if it is sound.
@@ -19,7 +21,7 @@ extension BlockProgram {
     guard values.allSatisfy({ $0.width >= 1 && $0.width <= IRLimits.elements }) else {
       return ["a value without elements"]
     }
-    let found = orderViolations + planViolations + argumentViolations
+    let found = orderViolations + planViolations + segmentViolations + argumentViolations
     return found.isEmpty ? steps.flatMap(violations) : found
   }
 
@@ -62,6 +64,29 @@ extension BlockProgram {
     if plan.layout.rows != rows { return ["a plan of \(plan.layout.rows) rows for \(rows)"] }
     return groups.filter { $0.ofSegment.count != plan.segments || !$0.isSound }
       .map { "groups \($0.text) for \(plan.segments) segments" }
+  }
+
+  private var segmentViolations: [String] {
+    let last = max(0, plan?.segments ?? 0)
+    var found: [String] = []
+    var producer: [Int: Step] = [:]
+    for (number, step) in steps.enumerated() {
+      if let segments = step.segments {
+        let known = plan == nil ? 0..<0 : 0..<(last + 1)
+        if !segments.allSatisfy(known.contains) || segments != Set(segments).sorted() {
+          found.append("step \(number) is done for \(segments) of \(known.count) segments")
+        }
+      }
+      for value in step.operands {
+        for segment in 0...last
+        where step.reads(in: segment) && producer[value]?.isDone(in: segment) == false {
+          found.append(
+            "step \(number) reads %\(value) in segment \(segment), where nothing computes it")
+        }
+      }
+      for value in step.results { producer[value] = step }
+    }
+    return found
   }
 
   private var argumentViolations: [String] {

@@ -129,7 +129,9 @@ extension BlockProgram {
     if let literal = syntax.literal { parts.append(literal.text) }
     if labelled < names.count { parts.append(names.dropLast(labelled).joined(separator: ", ")) }
     for (label, name) in zip(labels, names.suffix(labelled)) { parts.append("\(label) \(name)") }
-    return (parts + syntax.attributes.map(\.text)).joined(separator: " ")
+    parts += syntax.attributes.map(\.text)
+    if let segments = step.segments { parts.append("only \(segments)") }
+    return parts.joined(separator: " ")
   }
 
   private func resultText(_ index: Int) -> String {

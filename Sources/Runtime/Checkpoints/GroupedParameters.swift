@@ -32,15 +32,6 @@ extension Module {
     parameters.filter { !$0.isFrozen }.flatMap(\.tensors)
   }
 
-  /// Returns the parameters in a file, in the module's order.
-  ///
-  /// - Throws: `Diagnostics` with every tensor that is missing, unexpected, misshapen or not finite.
-  package func loadParameters(
-    from reader: SafetensorsReader
-  ) throws(Diagnostics) -> [GroupedParameter] {
-    try grouped(try reader.load(expected: expectedTensors))
-  }
-
   /// Returns the parameters that `tensors` hold, which are those of `expectedTensors`, in order.
   ///
   /// - Requires: names and shapes are as expected.

@@ -51,8 +51,8 @@ struct GeneratedScenes {
     try describe(pictures, generator, tokenizer)
   }
 
-  /// Returns the first documents of `shards` that begin with a caption, cut behind the marker of their picture, and those
-  /// that begin with a picture, cut behind it.
+  /// Returns the first documents of `shards` that begin with a caption, cut behind the marker of their picture, and
+  /// those that begin with a picture, cut behind it.
   private func scenes(
     in shards: TokenShards, _ begin: Int, _ end: Int, _ module: Module, _ tokenizer: Tokenizer
   ) throws -> (captions: [Scene], pictures: [Scene]) {

@@ -111,8 +111,7 @@ package struct BatchSource {
           try Diagnostics.collecting { () throws(Diagnostic) in
             try shards.read(piece.document, piece.tokens, into: &tokens)
           }
-          documents += numbers(
-            of: Array(tokens[start...]), piece, rows[row].place, from: &number)
+          documents += numbers(of: tokens[start...], piece, rows[row].place, from: &number)
         }
       }
       modality += tokens[modality.count...].map(builder.owner)
@@ -130,19 +129,17 @@ package struct BatchSource {
     return try builder.build(all)
   }
 
-  /// Returns the document number of each of `tokens`, those of `piece` in the row at `place`: `next`, which goes on, and
-  /// another one from each span on that loses what stands before it.
+  /// Returns the document number of each of `tokens`, those of `piece` in the row at `place`: `next`, which goes on,
+  /// and another one from each span on that loses what stands before it.
   private func numbers(
-    of tokens: [Int], _ piece: Packing.Piece, _ place: DataPosition, from next: inout Int
+    of tokens: ArraySlice<Int>, _ piece: Packing.Piece, _ place: DataPosition, from next: inout Int
   ) -> [Int] {
-    var cuts: [Int] = []
-    if let seed, dropout.probability > 0 {
-      cuts = dropout.cuts(
-        builder.module.unconditionedStarts(of: tokens), seed: seed, epoch: place.epoch,
-        document: piece.document, from: piece.tokens.lowerBound)
-    }
     defer { next += 1 }
-    return tokens.indices.map { index in
+    guard let seed, dropout.probability > 0 else { return tokens.map { _ in next } }
+    let cuts = dropout.cuts(
+      builder.module.unconditionedStarts(of: Array(tokens)), seed: seed, epoch: place.epoch,
+      document: piece.document, from: piece.tokens.lowerBound)
+    return (0..<tokens.count).map { index in
       if index > 0, cuts.contains(index) { next += 1 }
       return next
     }
