@@ -14,7 +14,7 @@ import Testing
   @Test(
     arguments: [
       "even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all", "continuous",
-      "experts_large", "experts_of_two",
+      "experts_large", "experts_of_two", "three_widths", "continuous_experts_narrow",
     ],
     Precision.allCases)
   func bitsAreEqual(_ name: String, _ precision: Precision) throws {
@@ -23,7 +23,7 @@ import Testing
     compilation.guarding = .none
     let build = try compilation.build(agreement.functions, of: agreement.module)
     let first = try steps(3, build, threads: 1, agreement.values)
-    for threads in [1, 2, 2, 3, 4] {
+    for threads in [1, 2, 2, 3, 4, 7] {
       let again = try steps(3, build, threads: threads, agreement.values)
       #expect(again.outputs == first.outputs, "\(name) \(precision): outputs on \(threads) threads")
       #expect(

@@ -149,6 +149,19 @@ import Testing
     Corruption("a step for a segment that is not there", "is done for [9] of 3 segments") {
       try $0.changeBlock { $0.steps[0].segments = [9] }
     },
+    Corruption("a step for a segment twice", "is done for [1, 1] of 3 segments") {
+      try $0.changeBlock { $0.steps[0].segments = [1, 1] }
+    },
+    Corruption("a scatter of some segments", "but not of all segments") {
+      try $0.changeBlock { program in
+        let value = program.values.firstIndex { $0.source == .step && $0.store != nil }
+        let number = try #require(value)
+        program.values[number].store = .init(
+          argument: try #require(program.values[number].store).argument, access: .routed)
+        let step = program.steps.firstIndex { $0.results.contains(number) }
+        program.steps[try #require(step)].segments = [0]
+      }
+    },
     Corruption("a step that is left out where it is read", "where nothing computes it") {
       try $0.changeBlock { program in
         let read = Set(program.steps.flatMap(\.operands))

@@ -8,7 +8,7 @@ struct RowDemand {
   /// Some of a value's rows.
   private enum Rows: Equatable {
     case none, all
-    /// Those of some segments of a plan; the number after its last stands for rows of no segment.
+    /// Those of some segments of a plan; none of no segment.
     case segments(Set<Int>, plan: ValueID)
 
     func union(_ other: Rows) -> Rows {
@@ -17,6 +17,15 @@ struct RowDemand {
       case (.segments(let a, let plan), .segments(let b, let other)) where plan == other:
         .segments(a.union(b), plan: plan)
       default: .all
+      }
+    }
+
+    func intersection(_ other: Rows) -> Rows {
+      switch (self, other) {
+      case (.all, let rows): rows
+      case (.segments(let a, let plan), .segments(let b, let other)) where plan == other:
+        .segments(a.intersection(b), plan: plan)
+      default: self
       }
     }
   }
@@ -41,15 +50,16 @@ struct RowDemand {
   ///
   /// Rows of no segment are few where tokens come by modality, and steps that leave only them out are done for all.
   func segments(of node: Node, plan: ValueID?) -> [Int]? {
+    guard let plan, case .plan(let layout) = graph.type(of: plan) else { return nil }
     let rows =
       if case .columnSum = node.op { self.rows(of: 0, in: node) } else { results(of: node) }
-    guard let plan, case .plan(let layout) = graph.type(of: plan),
-      case .segments(var segments, let own) = rows, own == plan
-    else { return nil }
-    if layout.experts == nil, segments.isSuperset(of: 0..<layout.segments) {
-      segments.insert(layout.segments)
+    switch rows {
+    case .none: return []
+    case .segments(let segments, let own) where own == plan:
+      let isWhole = layout.experts == nil && segments.count == layout.segments
+      return isWhole ? nil : segments.sorted()
+    case .segments, .all: return nil
     }
-    return segments.count > layout.segments ? nil : segments.sorted()
   }
 
   private func results(of node: Node) -> Rows {
@@ -60,12 +70,10 @@ struct RowDemand {
   private func rows(of position: Int, in node: Node) -> Rows {
     guard graph.type(of: node.operands[position]).isRows else { return .all }
     switch node.op {
-    case .linear(let groups), .linearInputGradient(let groups), .channelAdd(let groups):
-      // Rows without weights give 0, whatever they are.
-      return groups.map { intersection(results(of: node), segments(of: $0, in: node)) }
-        ?? results(of: node)
-    case .linearWeightGradient(let groups), .columnSum(let groups, _):
-      return groups.map { segments(of: $0, in: node) } ?? .all
+    case .linear, .linearInputGradient, .channelAdd:
+      return results(of: node).intersection(readSegments(of: node))
+    case .linearWeightGradient, .columnSum:
+      return readSegments(of: node)
     case .combine, .gatesGradient:
       guard position == 0, let plan = graph.plan(of: node),
         case .plan(let layout) = graph.type(of: plan)
@@ -81,19 +89,9 @@ struct RowDemand {
     }
   }
 
-  /// Returns the rows for which `node` has weights.
-  private func segments(of groups: Groups, in node: Node) -> Rows {
-    guard let plan = graph.plan(of: node) else { return .all }
-    let segments = groups.ofSegment.indices.filter { groups.ofSegment[$0] != Groups.none }
-    return .segments(Set(segments), plan: plan)
-  }
-
-  private func intersection(_ a: Rows, _ b: Rows) -> Rows {
-    switch (a, b) {
-    case (.all, let rows): rows
-    case (.segments(let a, let plan), .segments(let b, let other)) where plan == other:
-      .segments(a.intersection(b), plan: plan)
-    default: a
-    }
+  /// Returns the rows on which results of `node` depend.
+  private func readSegments(of node: Node) -> Rows {
+    guard let groups = node.op.groups, let plan = graph.plan(of: node) else { return .all }
+    return .segments(Set(groups.ofSegment.indices.filter(node.op.readsRows)), plan: plan)
   }
 }

@@ -49,7 +49,8 @@ final class BlockEmitter {
   /// Emits the kernel's body.
   func emit() {
     code.forEachBlock(
-      of: program, plan: program.plan.map { (frame.arguments[$0.argument], $0.segments) }, frame
+      of: program, plan: program.plan.map { (frame.arguments[$0.argument], $0.segments) },
+      costs: layout.rowCosts, frame
     ) { block in
       self.block = block
       emitBlock()
@@ -64,7 +65,7 @@ final class BlockEmitter {
         bytes: ir.mul(grains, ir.int(4 * program.values[value].width)))
     }
     for stage in layout.stages {
-      inSegments(layout.segments(of: stage)) {
+      whereDone(stage) {
         switch stage {
         case .matmul(let step, let behind): emitMatmul(program.steps[step], behind: behind)
         case .rows(let items): emitRows(items)
@@ -73,12 +74,12 @@ final class BlockEmitter {
     }
   }
 
-  /// Emits `body` for blocks of `segments`, or for all.
-  private func inSegments(_ segments: Set<Int>?, _ body: () -> Void) {
-    guard let segments, let plan = program.plan else { return body() }
-    let isDone = ir.constantArray(
-      (0...plan.segments).map { segments.contains($0) ? 1 : 0 }, name: "done")
-    ir.when(ir.compare(.greater, code.loadIndex(isDone, block.segment), ir.int(0)), body)
+  /// Emits `body` for blocks of the segments for which the stage is done.
+  private func whereDone(_ stage: BlockLayout.Stage, _ body: () -> Void) {
+    let isDone = (0...(program.plan?.segments ?? 0)).map { layout.isDone(stage, in: $0) }
+    guard isDone.contains(false) else { return body() }
+    let table = ir.constantArray(isDone.map { $0 ? 1 : 0 }, name: "done")
+    ir.when(ir.compare(.greater, code.loadIndex(table, block.segment), ir.int(0)), body)
   }
 
   // MARK: Addresses
@@ -273,12 +274,12 @@ final class BlockEmitter {
 }
 
 extension CodeGenerator {
-  /// Emits the loop over the blocks of this thread's share of all grains.
+  /// Emits the loop over the blocks of this thread's share of all grains, by what rows of each segment cost.
   ///
   /// The last segment holds the rows of no segment.
   func forEachBlock(
-    of program: BlockProgram, plan: (base: IRValue, segments: Int)?, _ frame: KernelFrame,
-    _ body: (BlockEmitter.Block) -> Void
+    of program: BlockProgram, plan: (base: IRValue, segments: Int)?, costs: [Int],
+    _ frame: KernelFrame, _ body: (BlockEmitter.Block) -> Void
   ) {
     let (rows, grain) = (program.rows, program.grain)
     // Grains `low..<high` of a segment whose first is number `base` of all.
@@ -300,53 +301,53 @@ extension CodeGenerator {
         of: ir.int(0), (ir.int(0), ir.int(rows)), low: low, high: high, base: ir.int(0))
     }
     // A grain is taken by the thread in whose share of all costs it begins.
-    let costs = ir.constantArray(program.rowCosts, name: "costs")
-    func cost(_ segment: IRValue, _ grains: IRValue) -> IRValue {
-      ir.mul(grains, loadIndex(costs, segment))
-    }
-    let segments = ir.int(plan.segments + 1)
-    let total = ir.loop(from: ir.int(0), to: segments, carrying: [ir.int(0)]) { segment, before in
-      let grains = self.rows(of: segment, plan, among: rows, grain: grain).grains
-      return [ir.add(before[0], cost(segment, grains))]
-    }[0]
+    let total = segmentLoop(plan, rows: rows, grain: grain, costs: costs) { _ in }
     let (from, to) = share(total, frame)
-    _ = ir.loop(from: ir.int(0), to: segments, carrying: [ir.int(0), ir.int(0)]) {
-      segment, before in
-      let (range, grains) = self.rows(of: segment, plan, among: rows, grain: grain)
+    segmentLoop(plan, rows: rows, grain: grain, costs: costs) { segment in
       func first(from start: IRValue) -> IRValue {
-        let distance = ir.max(ir.sub(start, before[1]), ir.int(0))
-        return ir.min(ceilDivide(distance, loadIndex(costs, segment)), grains)
+        let distance = ir.max(ir.sub(start, segment.costBefore), ir.int(0))
+        return ir.min(ceilDivide(distance, segment.cost), segment.grains)
       }
-      blocks(of: segment, range, low: first(from: from), high: first(from: to), base: before[0])
-      return [ir.add(before[0], grains), ir.add(before[1], cost(segment, grains))]
+      blocks(
+        of: segment.number, (segment.start, segment.end), low: first(from: from),
+        high: first(from: to), base: segment.grainsBefore)
     }
   }
 
-  /// Emits a loop over a plan's segments and the rest, `base` being the grains of those before.
+  /// A plan's segment, or the rows of none behind the last.
+  struct Segment {
+    /// Its number, its first row and the row after its last.
+    let number, start, end: IRValue
+    /// Its grains, and what each of them costs.
+    let grains, cost: IRValue
+    /// The grains of the segments before, and what they cost.
+    let grainsBefore, costBefore: IRValue
+  }
+
+  /// Emits a loop over a plan's segments and the rest; returns what all their grains cost, by default 1 each.
+  @discardableResult
   func segmentLoop(
-    _ plan: (base: IRValue, segments: Int), rows: Int, grain: Int,
-    _ body: (
-      _ segment: IRValue, _ range: (start: IRValue, end: IRValue), _ grains: IRValue,
-      _ base: IRValue
-    ) -> Void
-  ) {
-    _ = ir.loop(from: ir.int(0), to: ir.int(plan.segments + 1), carrying: [ir.int(0)]) {
-      segment, before in
-      let (range, grains) = self.rows(of: segment, plan, among: rows, grain: grain)
-      body(segment, range, grains, before[0])
-      return [ir.add(before[0], grains)]
-    }
-  }
-
-  /// Returns the rows of a plan's segment, or of none behind the last, and how many grains they make.
-  private func rows(
-    of segment: IRValue, _ plan: (base: IRValue, segments: Int), among rows: Int, grain: Int
-  ) -> (range: (start: IRValue, end: IRValue), grains: IRValue) {
-    let start = loadIndex(plan.base, segment)
-    let next = ir.min(ir.add(segment, ir.int(1)), ir.int(plan.segments))
-    let isRest = ir.compare(.equal, segment, ir.int(plan.segments))
-    let end = ir.select(isRest, ir.int(rows), loadIndex(plan.base, next))
-    return ((start, end), ceilDivide(ir.sub(end, start), grain))
+    _ plan: (base: IRValue, segments: Int), rows: Int, grain: Int, costs: [Int]? = nil,
+    _ body: (Segment) -> Void
+  ) -> IRValue {
+    let table = costs.map { ir.constantArray($0, name: "costs") }
+    let zero = ir.int(0)
+    return ir.loop(from: zero, to: ir.int(plan.segments + 1), carrying: [zero, zero]) {
+      number, before in
+      let start = loadIndex(plan.base, number)
+      let next = ir.min(ir.add(number, ir.int(1)), ir.int(plan.segments))
+      let isRest = ir.compare(.equal, number, ir.int(plan.segments))
+      let end = ir.select(isRest, ir.int(rows), loadIndex(plan.base, next))
+      let segment = Segment(
+        number: number, start: start, end: end, grains: ceilDivide(ir.sub(end, start), grain),
+        cost: table.map { loadIndex($0, number) } ?? ir.int(1), grainsBefore: before[0],
+        costBefore: before[1])
+      body(segment)
+      return [
+        ir.add(before[0], segment.grains),
+        ir.add(before[1], ir.mul(segment.grains, segment.cost)),
+      ]
+    }[1]
   }
 
   /// Returns the address of the table segment → group, with `none` for the rows of no segment.

@@ -1,9 +1,9 @@
-internal import MoTIR
+package import MoTIR
 
 /// Where a block program's values live while a block is worked on, and how its steps are cut in stages.
 ///
 /// Matmuls work on whole blocks; all other steps run row by row between them.
-struct BlockLayout {
+package struct BlockLayout {
   /// Where a value is read from by later items.
   enum Home: Equatable {
     /// Nowhere: it is read in the column loop that computes it, or not at all.
@@ -50,7 +50,7 @@ struct BlockLayout {
   /// Scratch memory that was asked for, and the stages from the first to the last that use it.
   private var requests: [(stages: ClosedRange<Int>, bytes: Int)] = []
 
-  init(_ program: BlockProgram, tile: TileShape, operands format: OperandFormat) {
+  package init(_ program: BlockProgram, tile: TileShape, operands format: OperandFormat) {
     self.program = program
     self.tile = tile
     self.format = format
@@ -297,30 +297,39 @@ struct BlockLayout {
 
   // MARK: Segments
 
-  /// Returns the segments whose blocks pass the stage; `nil` for all.
-  func segments(of stage: Stage) -> Set<Int>? {
-    let needed =
-      items(of: stage).map { segments(of: $0) }
-      + steps(of: stage).map { program.steps[$0].segments }
-    return needed.reduce(into: Set<Int>?.some([])) { union, segments in
-      union = segments.flatMap { union?.union($0) }
+  /// `true` iff blocks of `segment` pass the stage.
+  func isDone(_ stage: Stage, in segment: Int) -> Bool {
+    if case .matmul(let step, _) = stage, program.steps[step].isDone(in: segment) { return true }
+    return items(of: stage).contains { item in
+      switch item {
+      case .step(let step): program.steps[step].isDone(in: segment)
+      case .keep(let value), .layOut(let value):
+        program.steps.first { $0.results.contains(value) }?.isDone(in: segment) ?? true
+      case .operand(let value):
+        program.steps.contains { step in
+          step.op.traits.contains(.matmul) && step.reads(in: segment)
+            && matmulRows(step).contains(value)
+        }
+      }
     }
   }
 
-  /// Returns the segments in which the item has something to do; `nil` for all.
-  private func segments(of item: Item) -> [Int]? {
-    switch item {
-    case .step(let step): return program.steps[step].segments
-    case .keep(let value), .layOut(let value):
-      return program.steps.first { $0.results.contains(value) }?.segments
-    case .operand(let value):
-      let readers = program.steps.filter {
-        $0.op.traits.contains(.matmul) && matmulRows($0).contains(value)
-      }
-      let segments = program.plan?.segments ?? 0
-      let found = (0...segments).filter { segment in readers.contains { $0.reads(in: segment) } }
-      return found.count > segments ? nil : found
+  /// What a row of each segment costs, the rows of no segment last, relative to each other: 1 for an element that a
+  /// step leaves.
+  package var rowCosts: [Int] {
+    (0...(program.plan?.segments ?? 0)).map { segment in
+      let numbers = stages.filter { isDone($0, in: segment) }.flatMap { steps(of: $0) }
+      let sum = numbers.reduce(1) { $0 + cost(of: program.steps[$1], in: segment) }
+      return min(sum, Int(Int32.max))
     }
+  }
+
+  /// A core does some 64 multiplications while it computes an element and has it written.
+  private func cost(of step: BlockProgram.Step, in segment: Int) -> Int {
+    let elements = step.results.reduce(0) { $0 + program.values[$1].width }
+    guard step.op.traits.contains(.matmul), step.reads(in: segment) else { return elements }
+    let inner = matmulRows(step).reduce(0) { $0 + program.values[$1].width }
+    return elements + inner * elements / 64
   }
 
   // MARK: Scratch memory

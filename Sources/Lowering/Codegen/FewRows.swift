@@ -64,13 +64,13 @@ extension CodeGenerator {
     guard let routing = shape.routing, let argument else {
       return multiply(map, shape, from: ir.int(0), to: ir.int(shape.rows), group: ir.int(0))
     }
-    segmentLoop((argument, routing.segments), rows: shape.rows, grain: 1) { segment, rows, _, _ in
-      let group = loadIndex(groupTable(routing.groups), segment)
+    segmentLoop((argument, routing.segments), rows: shape.rows, grain: 1) { segment in
+      let group = loadIndex(groupTable(routing.groups), segment.number)
       _ = ir.choose(ir.compare(.less, group, ir.int(0))) {
-        clear(map, from: rows.start, to: rows.end)
+        clear(map, from: segment.start, to: segment.end)
         return []
       } otherwise: {
-        multiply(map, shape, from: rows.start, to: rows.end, group: group)
+        multiply(map, shape, from: segment.start, to: segment.end, group: group)
         return []
       }
     }

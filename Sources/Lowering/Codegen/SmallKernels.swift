@@ -35,11 +35,12 @@ extension CodeGenerator {
     }
     segmentLoop(
       (frame.arguments[2], shape.segments), rows: shape.rows, grain: shape.grain
-    ) { segment, _, grains, base in
-      guard let groups = shape.groups else { return addGrains(base, grains, into: ir.int(0)) }
-      let group = loadIndex(groupTable(groups), segment)
+    ) { segment in
+      let (first, count) = (segment.grainsBefore, segment.grains)
+      guard let groups = shape.groups else { return addGrains(first, count, into: ir.int(0)) }
+      let group = loadIndex(groupTable(groups), segment.number)
       ir.when(ir.compare(.greaterOrEqual, group, ir.int(0))) {
-        addGrains(base, grains, into: group)
+        addGrains(first, count, into: group)
       }
     }
   }

@@ -10,7 +10,7 @@ struct FunctionPlanner {
   /// `true` iff linear maps have kernels of their own.
   let hasFewRows: Bool
   let users: [[NodeID]]
-  /// Whose rows are computed; `nil` where all are, as the search for a fault wants them.
+  /// Whose rows are computed; `nil` where all are, as in the graph as built: there a fault is searched op by op.
   let demand: RowDemand?
   var builder: PlanBuilder
   var calls: [KernelCall] = []
@@ -27,7 +27,7 @@ struct FunctionPlanner {
     outputs = Set(graph.outputs.map(\.value))
     hasFewRows = graph.hasFewRows
     users = graph.users()
-    demand = builder.plan.backend == .blas ? nil : RowDemand(graph)
+    demand = graph.nodes.contains { $0.cluster != nil } ? RowDemand(graph) : nil
   }
 
   /// Plans all of the function and returns the builder with the entry added.

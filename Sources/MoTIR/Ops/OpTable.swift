@@ -153,6 +153,18 @@ extension Op {
   /// `true` iff element i of the result depends on element i of the operands alone.
   public var isElementwise: Bool { traits.contains(.elementwise) }
 
+  /// `true` iff results depend on the operands' rows of `segment`, or of no segment behind the last: some ops give 0
+  /// where they have no weights, or add nothing, whatever rows have there.
+  package func readsRows(of segment: Int) -> Bool {
+    switch self {
+    case .linear(let groups?), .linearInputGradient(let groups?),
+      .linearWeightGradient(let groups?),
+      .channelAdd(let groups?), .columnSum(let groups?, _):
+      groups.ofSegment.indices.contains(segment) && groups.ofSegment[segment] != Groups.none
+    default: true
+    }
+  }
+
   /// The map from segments to groups of a routed op; `nil` for any other.
   public var groups: Groups? {
     switch self {

@@ -91,7 +91,7 @@ public struct BlockProgram: Hashable, Sendable {
     /// The values that it defines.
     public let results: [Int]
     /// The segments for whose rows it is done, in order, the number after the plan's last for rows of no segment;
-    /// `nil` for all. Nobody reads what the results have elsewhere.
+    /// `nil` for all, as where there is no plan. Nobody reads what the results have elsewhere.
     public var segments: [Int]?
 
     /// Creates a step.
@@ -105,16 +105,8 @@ public struct BlockProgram: Hashable, Sendable {
     /// `true` iff the step is done for rows of `segment`.
     package func isDone(in segment: Int) -> Bool { segments?.contains(segment) ?? true }
 
-    /// `true` iff results of the step's rows in `segment` depend on the operands' rows there.
-    package func reads(in segment: Int) -> Bool {
-      guard isDone(in: segment) else { return false }
-      switch op {
-      case .linear(let groups?), .linearInputGradient(let groups?), .channelAdd(let groups?):
-        return groups.ofSegment.indices.contains(segment)
-          && groups.ofSegment[segment] != Groups.none
-      default: return true
-      }
-    }
+    /// `true` iff the step reads rows of `segment`.
+    package func reads(in segment: Int) -> Bool { isDone(in: segment) && op.readsRows(of: segment) }
   }
 
   /// Rows in all.

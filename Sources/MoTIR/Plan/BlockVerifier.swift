@@ -6,8 +6,8 @@
 // 4. There is a plan, with a segment for each of an op's, if an op is routed or a row access is.
 // 5. Every argument is used, and one that is written is written once and not read.
 // 6. What is laid out for outer products is a step's result, and no sum over rows.
-// 7. A step that is done for some segments names those that are there, in order, and reads what steps are done
-//    for there.
+// 7. A step that is done for some segments names those that are there, in order; it reads what steps are done for
+//    there, and scatters nothing. That other kernels read nothing else of its results is not known here.
 // 8. Steps are row by row ops or matmuls, and type as the ops do in a graph.
 
 extension BlockProgram {
@@ -73,8 +73,12 @@ extension BlockProgram {
     for (number, step) in steps.enumerated() {
       if let segments = step.segments {
         let known = plan == nil ? 0..<0 : 0..<(last + 1)
-        if !segments.allSatisfy(known.contains) || segments != Set(segments).sorted() {
+        if plan == nil || !segments.allSatisfy(known.contains) || segments != Set(segments).sorted()
+        {
           found.append("step \(number) is done for \(segments) of \(known.count) segments")
+        }
+        for value in step.results where values[value].store?.access == .routed {
+          found.append("step \(number) scatters %\(value), but not of all segments")
         }
       }
       for value in step.operands {

@@ -36,7 +36,7 @@ struct FaultSearch {
       model.run("gradients", calls: index..<(index + 1))
       // What routing writes are numbers of tokens.
       switch call.kernel {
-      case .route, .sync: continue
+      case .route, .sync, .routeExperts: continue
       default: break
       }
       let written = call.accesses.filter { $0.access != .read }.map(\.buffer)
