@@ -28,14 +28,7 @@ import Testing
   @Test(arguments: ["up.text", "up.image", "attention.v"])
   func theOpThatOverflowsIsNamed(_ part: String) throws {
     let motc = try Motc()
-    let module = try Self.model.module()
-    try motc.write(module.text, to: "model.motir")
-    var writer = try ShardWriter(folder: motc.path("shards"), module: module)
-    for number in 0..<20 {
-      try writer.append((0...7).map { (number * 3 + $0 * 7) % 22 }, to: .train)
-    }
-    _ = try writer.finish()
-    #expect(try motc("init", "model.motir", "--seed", "3", "-o", "w").status == 0)
+    try motc.prepareTraining(of: Self.model.module())
     let tensors = try motc.tensors("w").values.map { tensor in
       guard tensor.name.contains(part) else { return tensor }
       let floats = try tensor.floats().map { $0 < 0 ? -3e38 : Float(3e38) }

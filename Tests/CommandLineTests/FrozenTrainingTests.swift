@@ -35,14 +35,7 @@ import Testing
 
   @Test func whatIsFrozenStaysBitForBit() throws {
     let motc = try Motc()
-    let module = try Self.model.module()
-    try motc.write(module.text, to: "model.motir")
-    var writer = try ShardWriter(folder: motc.path("shards"), module: module)
-    for number in 0..<20 {
-      try writer.append((0...7).map { (number * 3 + $0 * 7) % 22 }, to: .train)
-    }
-    _ = try writer.finish()
-    #expect(try motc("init", "model.motir", "--seed", "3", "-o", "w").status == 0)
+    try motc.prepareTraining(of: Self.model.module())
     let trained = try motc.run(command("run"))
     #expect(trained.status == 0, "\(trained.errors)")
     let (before, after) = (

@@ -116,4 +116,16 @@ struct Motc {
     let reader = try SafetensorsReader(path: path(name))
     return Dictionary(reader.all.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
+
+  /// Writes another model of 22 token ids in place of `model.motir`, its weights `w`, and the folder `shards` with 20
+  /// documents for it.
+  func prepareTraining(of module: Module) throws {
+    try write(module.text, to: "model.motir")
+    var writer = try ShardWriter(folder: path("shards"), module: module)
+    for number in 0..<20 {
+      try writer.append((0...7).map { (number * 3 + $0 * 7) % 22 }, to: .train)
+    }
+    _ = try writer.finish()
+    #expect(try self("init", "model.motir", "--seed", "3", "-o", "w").status == 0)
+  }
 }
