@@ -1,8 +1,12 @@
 internal import LLVMKit
 internal import MoTIR
 
-// The register tile on Intel's matrix unit (AMX): four accumulators of 16 x 16 f32, two tiles of A (16 rows of
-// 16 units) and two of B (16 units of 16 columns), a unit being two bf16.
+// The register tile on Intel's matrix unit (AMX): four accumulators of 16 x 16 f32, a tile of A (16 rows of 16 units)
+// and two of B (16 units of 16 columns), a unit being two bf16.
+//
+// A tile that is read for the last time is set to zero at once. That gives its physical register back, of which
+// there are few more than eight while the core's other hardware thread runs: loads then wait for products that have
+// nothing to do with them.
 //
 // Of bf16 operands it reads the layouts that the vector tile reads. Tiles are configured once in an entry, by
 // each thread.
@@ -48,7 +52,7 @@ extension CodeGenerator {
       if shape.accumulates {
         tileLoad(number, place, resultStride)
       } else {
-        ir.intrinsic("llvm.x86.tilezero", overloads: [], [tileNumber(number)])
+        tileClear(number)
       }
     }
     let step = tileSide * shape.operands.terms
@@ -56,34 +60,25 @@ extension CodeGenerator {
     let (ahead, row) =
       shape.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
     ir.loop(from: ir.int(0), to: depth, by: step) { unit in
-      if shape.fetchesResult { fetchRows(ir.udiv(unit, ir.int(step)), of: height, c, shape) }
       // Of the next panel's lines each tile of 32 rows fetches a quarter: as many as the band has, halved.
-      for line in 0..<step / 2 {
-        ir.prefetch(at(next, ir.add(ir.mul(unit, ir.int(8)), ir.int(16 * line))))
+      var fetches = (0..<step / 2).map { line in
+        Fetch(address: at(next, ir.add(ir.mul(unit, ir.int(8)), ir.int(lineUnits * line))))
       }
-      func load(a term: Int) {
-        let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(ahead))
-        for band in 0..<bands {
+      if shape.fetchesResult {
+        fetches += fetchesOfRows(ir.udiv(unit, ir.int(step)), of: height, c, shape)
+      }
+      let products = tileProducts(bands: bands, halves: halves, shape.operands)
+      multiplyTiles(products, between: fetches) { piece, number in
+        switch piece {
+        case .left(let band, let term):
+          let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(ahead))
           let place = at(a, ir.add(first, ir.int(band * tileSide * shape.rowStride)))
-          tileLoad(4 + band, place, ir.int(4 * row))
-        }
-      }
-      func load(b term: Int) {
-        let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(shape.panelDepthStride))
-        for half in 0..<halves {
+          tileLoad(number, place, ir.int(4 * row))
+        case .right(let half, let term):
+          let depth = ir.add(unit, ir.int(term * tileSide))
+          let first = ir.mul(depth, ir.int(shape.panelDepthStride))
           let place = at(b, ir.add(first, ir.int(half * tileSide)))
-          tileLoad(6 + half, place, ir.int(4 * shape.panelDepthStride))
-        }
-      }
-      var held: (a: Int?, b: Int?) = (nil, nil)
-      for (left, right) in termProducts(shape.operands) {
-        if held.a != left { load(a: left) }
-        if held.b != right { load(b: right) }
-        held = (left, right)
-        for index in 0..<bands * halves {
-          ir.intrinsic(
-            "llvm.x86.tdpbf16ps", overloads: [],
-            [index, 4 + index / halves, 6 + index % halves].map(tileNumber))
+          tileLoad(number, place, ir.int(4 * shape.panelDepthStride))
         }
       }
     }
@@ -93,25 +88,96 @@ extension CodeGenerator {
     }
   }
 
-  /// Asks for four of a result's `height` rows, others in each round: eight rounds, 256 rows of depth, ask for all.
+  /// A request for a cache line.
+  private struct Fetch {
+    let address: IRValue
+    var isForWriting = false
+  }
+
+  /// Returns requests for four of a result's `height` rows, others in each round: eight rounds, 256 rows of depth,
+  /// ask for all.
   ///
   /// Lines that come from memory when they are stored hold the stores of the next tile up.
-  private func fetchRows(
+  private func fetchesOfRows(
     _ round: IRValue, of height: Int, _ result: IRValue, _ shape: MatmulShape
-  ) {
+  ) -> [Fetch] {
     let together = 4
     let number = ir.urem(round, ir.int(height / together))
-    for row in 0..<together {
-      let first = at(result, ir.mul(number, ir.int(together * shape.leading)))
-      for column in stride(from: 0, to: plan.tile.columns, by: lineUnits) {
-        ir.prefetch(at(first, row * shape.leading + column), forWriting: true)
+    let first = at(result, ir.mul(number, ir.int(together * shape.leading)))
+    return (0..<together).flatMap { row in
+      stride(from: 0, to: plan.tile.columns, by: lineUnits).map { column in
+        Fetch(address: at(first, row * shape.leading + column), isForWriting: true)
       }
     }
   }
 
-  /// The terms of A and of B that are multiplied, in an order that changes one of them at a time.
-  private func termProducts(_ operands: OperandFormat) -> [(Int, Int)] {
-    operands.terms == 1 ? [(0, 0)] : [(2, 0), (1, 0), (1, 1), (0, 1), (0, 0), (0, 2)]
+  /// What is loaded into a tile of A or of B.
+  private enum TilePiece: Hashable {
+    case left(band: Int, term: Int)
+    case right(half: Int, term: Int)
+
+    /// The tile that holds it: tiles 0 to 3 are the accumulators.
+    var tile: Int {
+      switch self {
+      case .left: 4
+      case .right(let half, _): 6 + half
+      }
+    }
+  }
+
+  /// A product of two pieces, added to an accumulator.
+  private struct TileProduct {
+    let accumulator: Int
+    let left, right: TilePiece
+  }
+
+  /// Returns the products of one step of depth, in an order that changes few pieces.
+  ///
+  /// Bands go to and fro, so that the last left piece serves again. The terms of each accumulator come in the same
+  /// order, whatever its band: results do not depend on the block that a row is in.
+  private func tileProducts(
+    bands: Int, halves: Int, _ operands: OperandFormat
+  ) -> [TileProduct] {
+    let terms =
+      operands.terms == 1 ? [(0, 0)] : [(1, 1), (0, 1), (0, 2), (0, 0), (1, 0), (2, 0)]
+    return terms.enumerated().flatMap { number, term in
+      (0..<bands).flatMap { turn in
+        let band = number.isMultiple(of: 2) ? turn : bands - 1 - turn
+        return (0..<halves).map { half in
+          TileProduct(
+            accumulator: band * halves + half, left: .left(band: band, term: term.0),
+            right: .right(half: half, term: term.1))
+        }
+      }
+    }
+  }
+
+  /// Emits `products`, loading each piece when it is needed first and giving its register back after its last use.
+  ///
+  /// Fetches are spread among them: together they would take all the places for lines on their way, which loads
+  /// from the second cache need too.
+  private func multiplyTiles(
+    _ products: [TileProduct], between fetches: [Fetch], load: (TilePiece, Int) -> Void
+  ) {
+    var held: Set<TilePiece> = []
+    for (number, product) in products.enumerated() {
+      let pieces = [product.left, product.right]
+      for piece in pieces where held.insert(piece).inserted { load(piece, piece.tile) }
+      ir.intrinsic(
+        "llvm.x86.tdpbf16ps", overloads: [],
+        [product.accumulator, product.left.tile, product.right.tile].map(tileNumber))
+      let done = fetches.count * number / products.count
+      for fetch in fetches[done..<fetches.count * (number + 1) / products.count] {
+        ir.prefetch(fetch.address, forWriting: fetch.isForWriting)
+      }
+      for piece in pieces {
+        let next = products[(number + 1)...].lazy.flatMap { [$0.left, $0.right] }
+          .first { $0.tile == piece.tile }
+        guard next != piece else { continue }
+        tileClear(piece.tile)
+        held.remove(piece)
+      }
+    }
   }
 
   /// Emits fewer than 16 rows of one panel of columns: c (+)= a b, by way of a tile on the stack.
@@ -139,6 +205,10 @@ extension CodeGenerator {
 
   private func tileLoad(_ number: Int, _ place: IRValue, _ stride: IRValue) {
     ir.intrinsic("llvm.x86.tileloadd64", overloads: [], [tileNumber(number), place, stride])
+  }
+
+  private func tileClear(_ number: Int) {
+    ir.intrinsic("llvm.x86.tilezero", overloads: [], [tileNumber(number)])
   }
 
   private func tileNumber(_ number: Int) -> IRValue { ir.int(number, ir.i8) }
