@@ -142,6 +142,13 @@ import Testing
     Corruption("an operand that is not there", "which is not there") {
       try $0.changeBlock { $0.steps[0] = $0.steps[0].with(operands: [99]) }
     },
+    Corruption("a result that is not there, of some segments", "which is not there") {
+      try $0.changeBlock { program in
+        let step = program.steps[0]
+        program.steps[0] = .init(
+          op: step.op, operands: step.operands, results: [99], segments: [0])
+      }
+    },
     Corruption("a use before its definition", "before it is computed") {
       try $0.changeBlock { $0.steps.reverse() }
     },

@@ -199,7 +199,8 @@ final class BlockEmitter {
           base: weights, panelStride: panel, depthStride: code.plan.tile.columns,
           fetchedLines: hasLowBlocks ? 2 : 1),
         into: MatmulResult(
-          base: address, leading: leading, accumulates: accumulate || start > 0),
+          base: address, leading: leading, accumulates: accumulate || start > 0,
+          isCold: strip == nil && !accumulate && start == 0),
         rows: block.count, panels: ir.int(panels), depth: ir.int(min(piece, depth - start)),
         operands: code.operands)
     }

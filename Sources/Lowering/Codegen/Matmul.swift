@@ -35,7 +35,7 @@ struct MatmulResult {
   let leading: Int
   /// `true` iff the product is added to what is there.
   var accumulates = false
-  /// `true` iff it is in no cache.
+  /// `true` iff it may be in no cache, and is fetched while it is computed.
   var isCold = false
 }
 

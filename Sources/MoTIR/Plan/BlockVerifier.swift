@@ -21,20 +21,27 @@ extension BlockProgram {
     guard values.allSatisfy({ $0.width >= 1 && $0.width <= IRLimits.elements }) else {
       return ["a value without elements"]
     }
+    let unknown = unknownValueViolations
+    guard unknown.isEmpty else { return unknown }
     let found = orderViolations + planViolations + segmentViolations + argumentViolations
     return found.isEmpty ? steps.flatMap(violations) : found
   }
 
   // MARK: Order
 
+  /// What names a value that is not there: nothing else can be asked of such a program.
+  private var unknownValueViolations: [String] {
+    steps.enumerated().flatMap { number, step in
+      (step.operands + step.results).filter { !values.indices.contains($0) }
+        .map { "step \(number) names %\($0), which is not there" }
+    }
+  }
+
   private var orderViolations: [String] {
     var found: [String] = []
     var isDefined = values.map { $0.source != .step }
     var sums: Set<Int> = []
     for (number, step) in steps.enumerated() {
-      for value in step.operands + step.results where !values.indices.contains(value) {
-        return found + ["step \(number) names %\(value), which is not there"]
-      }
       for value in step.operands where !isDefined[value] || sums.contains(value) {
         found.append("step \(number) reads %\(value) before it is computed")
       }
