@@ -189,6 +189,7 @@ final class BlockEmitter {
     let piece = pieceUnits(depth)
     for start in stride(from: 0, to: depth, by: piece) {
       var (operand, weights) = (left, base)
+      let accumulates = accumulate || start > 0
       if start > 0 {
         operand.base = code.at(left.base, ir.int(start * code.tileSide))
         weights = code.at(base, ir.int(start * code.plan.tile.columns))
@@ -199,8 +200,8 @@ final class BlockEmitter {
           base: weights, panelStride: panel, depthStride: code.plan.tile.columns,
           fetchedLines: hasLowBlocks ? 2 : 1),
         into: MatmulResult(
-          base: address, leading: leading, accumulates: accumulate || start > 0,
-          isCold: strip == nil && !accumulate && start == 0),
+          base: address, leading: leading, accumulates: accumulates,
+          isCold: strip == nil && !accumulates),
         rows: block.count, panels: ir.int(panels), depth: ir.int(min(piece, depth - start)),
         operands: code.operands)
     }

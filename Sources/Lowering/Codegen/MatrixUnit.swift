@@ -4,9 +4,9 @@ internal import MoTIR
 // The register tile on Intel's matrix unit (AMX): four accumulators of 16 x 16 f32, a tile of A (16 rows of 16 units)
 // and two of B (16 units of 16 columns), a unit being two bf16.
 //
-// A tile that is read for the last time is set to zero at once. That gives its physical register back, of which
-// there are few more than eight while the core's other hardware thread runs: loads then wait for products that have
-// nothing to do with them.
+// A tile that is read for the last time is set to zero at once, which gives its physical register back. There are few
+// more than eight while the core's other hardware thread runs: loads would wait for products that have nothing to do
+// with them.
 //
 // Of bf16 operands it reads the layouts that the vector tile reads. Tiles are configured once in an entry, by
 // each thread.
@@ -83,8 +83,7 @@ extension CodeGenerator {
       }
     }
     for (number, place) in places.enumerated() {
-      ir.intrinsic(
-        "llvm.x86.tilestored64", overloads: [], [tileNumber(number), place, resultStride])
+      tileStore(number, place, resultStride)
     }
   }
 
@@ -163,9 +162,7 @@ extension CodeGenerator {
     for (number, product) in products.enumerated() {
       let pieces = [product.left, product.right]
       for piece in pieces where held.insert(piece).inserted { load(piece, piece.tile) }
-      ir.intrinsic(
-        "llvm.x86.tdpbf16ps", overloads: [],
-        [product.accumulator, product.left.tile, product.right.tile].map(tileNumber))
+      tileMultiply(product.accumulator, product.left.tile, product.right.tile)
       let done = fetches.count * number / products.count
       for fetch in fetches[done..<fetches.count * (number + 1) / products.count] {
         ir.prefetch(fetch.address, forWriting: fetch.isForWriting)
@@ -207,7 +204,19 @@ extension CodeGenerator {
     ir.intrinsic("llvm.x86.tileloadd64", overloads: [], [tileNumber(number), place, stride])
   }
 
-  private func tileClear(_ number: Int) {
+  /// Emits a store of a tile's rows of 64 bytes, `stride` bytes apart.
+  func tileStore(_ number: Int, _ place: IRValue, _ stride: IRValue) {
+    ir.intrinsic("llvm.x86.tilestored64", overloads: [], [tileNumber(number), place, stride])
+  }
+
+  /// Emits the product of two tiles of bf16 pairs, added to an accumulator of f32.
+  func tileMultiply(_ accumulator: Int, _ left: Int, _ right: Int) {
+    ir.intrinsic(
+      "llvm.x86.tdpbf16ps", overloads: [], [accumulator, left, right].map(tileNumber))
+  }
+
+  /// Emits a tile of zeros, which needs no physical register.
+  func tileClear(_ number: Int) {
     ir.intrinsic("llvm.x86.tilezero", overloads: [], [tileNumber(number)])
   }
 

@@ -85,20 +85,18 @@ package struct PeakProbe: Probe {
 
   // MARK: The matrix unit
 
-  /// The shape of the loop is that of the kernels: four accumulators, two tiles of each operand.
+  /// There are four accumulators, as in the kernels.
   private static func emitMatrix(_ entry: Entry, _ code: CodeGenerator) {
     let ir = code.ir
     define(entry, ir, code.target) { scratch in
       code.configureMatrixUnit()
-      for tile in 0..<8 { ir.intrinsic("llvm.x86.tilezero", overloads: [], [ir.int(tile, ir.i8)]) }
+      for tile in 0..<8 { code.tileClear(tile) }
       ir.loop(from: ir.int(0), to: ir.int(matrixRounds)) { _ in
         for index in 0..<4 * steps {
-          let tiles = [index % 4, 4 + index % 4 / 2, 6 + index % 2]
-          ir.intrinsic("llvm.x86.tdpbf16ps", overloads: [], tiles.map { ir.int($0, ir.i8) })
+          code.tileMultiply(index % 4, 4 + index % 4 / 2, 6 + index % 2)
         }
       }
-      ir.intrinsic(
-        "llvm.x86.tilestored64", overloads: [], [ir.int(0, ir.i8), scratch, ir.int(64)])
+      code.tileStore(0, scratch, ir.int(64))
       code.releaseMatrixUnit()
     }
   }
