@@ -208,13 +208,15 @@ extension IRBuilder {
     LLVMSetAlignment(LLVMBuildStore(builder, value.ref, address.ref), UInt32(align))
   }
 
-  /// Asks for the cache line at `address` to be brought to the second cache, or for writing to where this core
-  /// alone has it; any address will do.
-  package func prefetch(_ address: IRValue, forWriting: Bool = false) {
-    let (secondCache, data) = (int(2, i32), int(1, i32))
+  /// Asks for the cache line at `address` to be brought to a cache, or for writing to where this core alone has it;
+  /// any address will do.
+  package func prefetch(
+    _ address: IRValue, into cache: CacheLevel = .second, forWriting: Bool = false
+  ) {
+    let data = int(1, i32)
     intrinsic(
       "llvm.prefetch", overloads: [pointer],
-      [address, int(forWriting ? 1 : 0, i32), secondCache, data])
+      [address, int(forWriting ? 1 : 0, i32), int(cache.rawValue, i32), data])
   }
 
   /// Stores `value` to memory past the caches, for what is not read soon.
@@ -323,4 +325,10 @@ extension IRBuilder {
     LLVMSetAlignment(value, 64)
     return IRValue(value)
   }
+}
+
+/// A cache of a core, by LLVM's number for how near data are kept.
+package enum CacheLevel: Int {
+  case second = 2
+  case first = 3
 }

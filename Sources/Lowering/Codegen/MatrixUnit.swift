@@ -55,10 +55,8 @@ extension CodeGenerator {
         tileClear(number)
       }
     }
+    let products = tileProducts(bands: bands, halves: halves, shape.operands)
     let step = tileSide * shape.operands.terms
-    // From a tile of A to the next in depth, in units a unit of depth; and from one row of it to the next.
-    let (ahead, row) =
-      shape.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
     ir.loop(from: ir.int(0), to: depth, by: step) { unit in
       // Of the next panel's lines each tile of 32 rows fetches a quarter: as many as the band has, halved.
       var fetches = (0..<step / 2).map { line in
@@ -67,29 +65,50 @@ extension CodeGenerator {
       if shape.fetchesResult {
         fetches += fetchesOfRows(ir.udiv(unit, ir.int(step)), of: height, c, shape)
       }
-      let products = tileProducts(bands: bands, halves: halves, shape.operands)
-      multiplyTiles(products, between: fetches) { piece, number in
-        switch piece {
-        case .left(let band, let term):
-          let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(ahead))
-          let place = at(a, ir.add(first, ir.int(band * tileSide * shape.rowStride)))
-          tileLoad(number, place, ir.int(4 * row))
-        case .right(let half, let term):
-          let depth = ir.add(unit, ir.int(term * tileSide))
-          let first = ir.mul(depth, ir.int(shape.panelDepthStride))
-          let place = at(b, ir.add(first, ir.int(half * tileSide)))
-          tileLoad(number, place, ir.int(4 * shape.panelDepthStride))
-        }
-      }
+      // After the last step comes the first one of the next rows.
+      let following = ir.add(unit, ir.int(step))
+      let isLast = ir.compare(.equal, following, depth)
+      let nextRows = at(a, ir.select(isLast, ir.int(height * shape.rowStride), ir.int(0)))
+      let nextUnit = ir.select(isLast, ir.int(0), following)
+      multiplyTiles(
+        products, from: { place(of: $0, shape, a, b, unit: unit) },
+        next: { place(of: $0, shape, nextRows, b, unit: nextUnit) }, between: fetches)
     }
     for (number, place) in places.enumerated() {
       tileStore(number, place, resultStride)
     }
   }
 
+  /// Returns where the tile of a piece lies at a depth of `unit` units.
+  private func place(
+    of piece: TilePiece, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, unit: IRValue
+  ) -> TilePlace {
+    switch piece {
+    case .left(let band, let term):
+      // From a tile of A to the next in depth, in units a unit of depth; and from one row of it to the next.
+      let (ahead, row) = shape.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
+      let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(ahead))
+      let place = at(a, ir.add(first, ir.int(band * tileSide * shape.rowStride)))
+      return TilePlace(address: place, rowStride: row)
+    case .right(let half, let term):
+      let depth = ir.add(unit, ir.int(term * tileSide))
+      let place = at(
+        b, ir.add(ir.mul(depth, ir.int(shape.panelDepthStride)), ir.int(half * tileSide)))
+      return TilePlace(address: place, rowStride: shape.panelDepthStride)
+    }
+  }
+
+  /// Where a tile of an operand lies.
+  private struct TilePlace {
+    let address: IRValue
+    /// Units from one row to the next.
+    let rowStride: Int
+  }
+
   /// A request for a cache line.
   private struct Fetch {
     let address: IRValue
+    var cache = CacheLevel.second
     var isForWriting = false
   }
 
@@ -153,19 +172,29 @@ extension CodeGenerator {
 
   /// Emits `products`, loading each piece when it is needed first and giving its register back after its last use.
   ///
-  /// Fetches are spread among them: together they would take all the places for lines on their way, which loads
-  /// from the second cache need too.
+  /// The pieces of the next step are brought to the first cache meanwhile. With so few registers a load starts
+  /// hardly before its product: sixteen lines from the second cache would take as long as four products. All
+  /// fetches are spread among the products: together they would take all the places for lines on their way.
   private func multiplyTiles(
-    _ products: [TileProduct], between fetches: [Fetch], load: (TilePiece, Int) -> Void
+    _ products: [TileProduct], from place: (TilePiece) -> TilePlace,
+    next: (TilePiece) -> TilePlace, between fetches: [Fetch]
   ) {
     var held: Set<TilePiece> = []
+    let ahead = products.flatMap { [$0.left, $0.right] }.filter { held.insert($0).inserted }
+      .flatMap { linesOfTile(at: next($0)) }
+    held = []
     for (number, product) in products.enumerated() {
       let pieces = [product.left, product.right]
-      for piece in pieces where held.insert(piece).inserted { load(piece, piece.tile) }
+      for piece in pieces where held.insert(piece).inserted {
+        let place = place(piece)
+        tileLoad(piece.tile, place.address, ir.int(4 * place.rowStride))
+      }
       tileMultiply(product.accumulator, product.left.tile, product.right.tile)
-      let done = fetches.count * number / products.count
-      for fetch in fetches[done..<fetches.count * (number + 1) / products.count] {
-        ir.prefetch(fetch.address, forWriting: fetch.isForWriting)
+      for fetches in [fetches, ahead] {
+        let done = fetches.count * number / products.count
+        for fetch in fetches[done..<fetches.count * (number + 1) / products.count] {
+          ir.prefetch(fetch.address, into: fetch.cache, forWriting: fetch.isForWriting)
+        }
       }
       for piece in pieces {
         let next = products[(number + 1)...].lazy.flatMap { [$0.left, $0.right] }
@@ -174,6 +203,13 @@ extension CodeGenerator {
         tileClear(piece.tile)
         held.remove(piece)
       }
+    }
+  }
+
+  /// Returns requests for the lines of a tile of an operand.
+  private func linesOfTile(at place: TilePlace) -> [Fetch] {
+    (0..<tileSide).map { row in
+      Fetch(address: at(place.address, row * place.rowStride), cache: .first)
     }
   }
 
