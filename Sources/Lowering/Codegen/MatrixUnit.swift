@@ -172,16 +172,18 @@ extension CodeGenerator {
 
   /// Emits `products`, loading each piece when it is needed first and giving its register back after its last use.
   ///
-  /// The pieces of the next step are brought to the first cache meanwhile. With so few registers a load starts
-  /// hardly before its product: sixteen lines from the second cache would take as long as four products. All
-  /// fetches are spread among the products: together they would take all the places for lines on their way.
+  /// With so few registers a load starts hardly before its product, and sixteen lines from the second cache would
+  /// take as long as four products: pieces are brought to the first cache half a step of many products ahead, or a
+  /// whole one of few. All fetches are spread among the products: together they would take all the places for
+  /// lines on their way.
   private func multiplyTiles(
     _ products: [TileProduct], from place: (TilePiece) -> TilePlace,
     next: (TilePiece) -> TilePlace, between fetches: [Fetch]
   ) {
     var held: Set<TilePiece> = []
-    let ahead = products.flatMap { [$0.left, $0.right] }.filter { held.insert($0).inserted }
-      .flatMap { linesOfTile(at: next($0)) }
+    let pieces = products.flatMap { [$0.left, $0.right] }.filter { held.insert($0).inserted }
+    let early = products.count > 8 ? pieces.count / 2 : pieces.count
+    let ahead = (pieces[early...].map(place) + pieces[..<early].map(next)).flatMap(linesOfTile)
     held = []
     for (number, product) in products.enumerated() {
       let pieces = [product.left, product.right]
