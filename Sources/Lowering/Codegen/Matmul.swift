@@ -40,24 +40,56 @@ struct MatmulResult {
 }
 
 /// Everything of a product that its code depends on: known strides become address displacements.
-struct MatmulShape: Hashable {
-  let rowStride, depthStride: Int
+struct MatmulShape {
+  /// `nil` iff the code takes it as an argument.
+  let rowStride: Int?
+  let depthStride: Int
   let rowPanelStride: Int?
   let isTiled: Bool
   let panelDepthStride: Int
   let fetchedLines: Int
-  var leading: Int
+  /// `nil` iff the code takes it as an argument.
+  let leading: Int?
   var accumulates: Bool
   var fetchesResult: Bool
   let operands: OperandFormat
+  /// `true` iff only the matrix unit can read the operands.
+  let isOfUnitOnly: Bool
+
+  /// The matrix unit takes distances between rows from registers: one function is enough for all of them.
+  init(
+    _ a: MatmulOperand, _ b: MatmulPanels, into c: MatmulResult, operands: OperandFormat
+  ) {
+    isOfUnitOnly = a.isTiled || operands.terms > 1
+    rowStride = a.isTiled ? nil : a.rowStride
+    depthStride = a.depthStride
+    rowPanelStride = a.panelStride
+    isTiled = a.isTiled
+    panelDepthStride = b.depthStride
+    fetchedLines = b.fetchedLines
+    leading = isOfUnitOnly ? nil : c.leading
+    accumulates = c.accumulates
+    fetchesResult = c.isCold && a.isTiled
+    self.operands = operands
+  }
 
   /// A name that tells shapes apart.
   var name: String {
-    "a\(rowStride)_\(isTiled ? "tiles" : "\(depthStride)")_b\(panelDepthStride)_f\(fetchedLines)_c\(leading)"
-      + "\(accumulates ? "_add" : "")\(fetchesResult ? "_fetch" : "")_\(operands.rawValue)"
+    let rows = rowStride.map { "\($0)_" } ?? ""
+    return "a\(rows)\(isTiled ? "tiles" : "\(depthStride)")_b\(panelDepthStride)_f\(fetchedLines)"
+      + "\(leading.map { "_c\($0)" } ?? "")\(accumulates ? "_add" : "")\(fetchesResult ? "_fetch" : "")"
+      + "_\(operands.rawValue)"
   }
   /// As `name`, with what only the walk over tiles depends on.
   var walkName: String { name + (rowPanelStride.map { "_p\($0)" } ?? "") }
+}
+
+/// Distances between rows in the code of a product: constants, or arguments of the code.
+struct MatmulStrides {
+  /// Units from one row of A to the next.
+  let row: IRValue
+  /// f32 from one row of C to the next.
+  let leading: IRValue
 }
 
 // The walk of all matrix products over their tiles: RegisterTile.swift has those of vectors, MatrixUnit.swift the
@@ -68,37 +100,50 @@ extension CodeGenerator {
     _ a: MatmulOperand, _ b: MatmulPanels, into c: MatmulResult, rows: IRValue, panels: IRValue,
     depth: IRValue, operands: OperandFormat
   ) {
-    let shape = MatmulShape(
-      rowStride: a.rowStride, depthStride: a.depthStride, rowPanelStride: a.panelStride,
-      isTiled: a.isTiled, panelDepthStride: b.depthStride, fetchedLines: b.fetchedLines,
-      leading: c.leading, accumulates: c.accumulates, fetchesResult: c.isCold && a.isTiled,
-      operands: operands)
+    let shape = MatmulShape(a, b, into: c, operands: operands)
+    let strides = MatmulStrides(row: ir.int(a.rowStride), leading: ir.int(c.leading))
     let arguments = [a.base, b.base, c.base, ir.int(b.panelStride), rows, panels, depth]
-    callShared("multiply_\(shape.walkName)", arguments) { p in
+    callProduct("multiply_\(shape.walkName)", shape, strides, arguments) { p, strides in
       multiplyBody(
-        shape, p[0], p[1], p[2], panelStride: p[3], rows: p[4], panels: p[5], depth: p[6])
+        shape, strides, p[0], p[1], p[2], panelStride: p[3], rows: p[4], panels: p[5], depth: p[6])
+    }
+  }
+
+  /// As `callShared`, of code that depends on `shape`, too, and takes those strides that are not known.
+  func callProduct(
+    _ name: String, _ shape: MatmulShape, _ strides: MatmulStrides, _ arguments: [IRValue],
+    _ body: ([IRValue], MatmulStrides) -> Void
+  ) {
+    let given =
+      (shape.rowStride == nil ? [strides.row] : [])
+      + (shape.leading == nil ? [strides.leading] : [])
+    callShared(name, arguments + given) { p in
+      var given = p[arguments.count...]
+      let row = shape.rowStride.map { ir.int($0) } ?? given.removeFirst()
+      let leading = shape.leading.map { ir.int($0) } ?? given.removeFirst()
+      body(p, MatmulStrides(row: row, leading: leading))
     }
   }
 
   /// Panel by panel, then tile by tile: the panel stays in the first caches while the rows pass.
   private func multiplyBody(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, panelStride: IRValue,
-    rows: IRValue, panels: IRValue, depth: IRValue
+    _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue, _ c: IRValue,
+    panelStride: IRValue, rows: IRValue, panels: IRValue, depth: IRValue
   ) {
     ir.loop(from: ir.int(0), to: panels) { panel in
       let weights = at(b, ir.mul(panel, panelStride))
       let columns = at(c, ir.mul(panel, ir.int(plan.tile.columns)))
       let next = at(weights, panelStride)
       guard let rowPanel = shape.rowPanelStride else {
-        return tiles(shape, a, weights, columns, next: next, rows: rows, depth: depth)
+        return tiles(shape, strides, a, weights, columns, next: next, rows: rows, depth: depth)
       }
       let height = plan.tile.columns
       ir.loop(from: ir.int(0), to: rows, by: height) { first in
         let number = ir.udiv(first, ir.int(height))
         let steps = ir.mul(ir.int(height / plan.tile.rows), fetched(shape, depth))
         tiles(
-          shape, at(a, ir.mul(number, ir.int(rowPanel))), weights,
-          at(columns, ir.mul(first, ir.int(shape.leading))), next: at(next, ir.mul(number, steps)),
+          shape, strides, at(a, ir.mul(number, ir.int(rowPanel))), weights,
+          at(columns, ir.mul(first, strides.leading)), next: at(next, ir.mul(number, steps)),
           rows: ir.min(ir.int(height), ir.sub(rows, first)), depth: depth)
       }
     }
@@ -113,38 +158,38 @@ extension CodeGenerator {
   /// Emits all tiles of one panel of columns. Each full one fetches its part of the next panel, which
   /// would come too slowly from memory by itself when there are few rows.
   private func tiles(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
-    depth: IRValue
+    _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue, _ c: IRValue,
+    next: IRValue, rows: IRValue, depth: IRValue
   ) {
-    let start = matrixTiles(shape, a, b, c, next: next, rows: rows, depth: depth)
-    guard !isOfUnitOnly(shape) else { return }
+    let start = matrixTiles(shape, strides, a, b, c, next: next, rows: rows, depth: depth)
+    guard !shape.isOfUnitOnly else { return }
     let full = plan.tile.rows
     let end = ir.sub(rows, ir.urem(ir.sub(rows, start), ir.int(full)))
     ir.loop(from: start, to: end, by: full) { row in
       let ahead = ir.mul(ir.udiv(row, ir.int(full)), fetched(shape, depth))
       tile(
-        shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
-        at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
+        shape, strides, at(a, ir.mul(row, strides.row)), b,
+        at(c, ir.mul(row, strides.leading)), next: at(next, ahead), depth: depth)
     }
     ir.loop(from: end, to: rows, by: lowTileRows) { row in
       lowTile(
-        shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
-        at(c, ir.mul(row, ir.int(shape.leading))), rows: ir.sub(rows, row), depth: depth)
+        shape, strides, at(a, ir.mul(row, strides.row)), b,
+        at(c, ir.mul(row, strides.leading)), rows: ir.sub(rows, row), depth: depth)
     }
   }
 
   /// Emits what the matrix unit does of a panel: bands of 32 and 16 rows, and of tiles what is left. Returns
   /// how many rows it did.
   private func matrixTiles(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, rows: IRValue,
-    depth: IRValue
+    _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue, _ c: IRValue,
+    next: IRValue, rows: IRValue, depth: IRValue
   ) -> IRValue {
     guard usesMatrixUnit, shape.operands != .f32, shape.depthStride == 1 else {
-      precondition(!isOfUnitOnly(shape), "rows that only the matrix unit reads lie apart in depth")
+      precondition(!shape.isOfUnitOnly, "rows that only the matrix unit reads lie apart in depth")
       return ir.int(0)
     }
     var count = rows
-    if !isOfUnitOnly(shape) {
+    if !shape.isOfUnitOnly {
       let isWhole = ir.compare(.equal, ir.urem(depth, ir.int(tileSide)), ir.int(0))
       count = ir.select(isWhole, rows, ir.int(0))
     }
@@ -155,22 +200,17 @@ extension CodeGenerator {
       ir.loop(from: start, to: end, by: height) { row in
         let ahead = ir.mul(ir.udiv(row, ir.int(height)), ir.mul(depth, ir.int(8)))
         matrixTile(
-          height, shape, at(a, ir.mul(row, ir.int(shape.rowStride))), b,
-          at(c, ir.mul(row, ir.int(shape.leading))), next: at(next, ahead), depth: depth)
+          height, shape, strides, at(a, ir.mul(row, strides.row)), b,
+          at(c, ir.mul(row, strides.leading)), next: at(next, ahead), depth: depth)
       }
       start = end
     }
-    guard isOfUnitOnly(shape) else { return start }
+    guard shape.isOfUnitOnly else { return start }
     ir.when(ir.compare(.less, start, rows)) {
       lowMatrixTile(
-        shape, at(a, ir.mul(start, ir.int(shape.rowStride))), b,
-        at(c, ir.mul(start, ir.int(shape.leading))), rows: ir.sub(rows, start), depth: depth)
+        shape, strides, at(a, ir.mul(start, strides.row)), b,
+        at(c, ir.mul(start, strides.leading)), rows: ir.sub(rows, start), depth: depth)
     }
     return rows
-  }
-
-  /// `true` iff only the matrix unit can read the operands.
-  private func isOfUnitOnly(_ shape: MatmulShape) -> Bool {
-    shape.isTiled || shape.operands.terms > 1
   }
 }

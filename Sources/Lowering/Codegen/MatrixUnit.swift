@@ -28,25 +28,27 @@ extension CodeGenerator {
 
   /// Emits `height` rows, 32 or 16, of one panel of columns: c (+)= a b.
   func matrixTile(
-    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
-    depth: IRValue
+    _ height: Int, _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue,
+    _ c: IRValue, next: IRValue, depth: IRValue
   ) {
     let name = "matrix_tile_\(height)x\(plan.tile.columns)_\(shape.name)"
-    callShared(name, [a, b, c, next, depth]) { p in
-      matrixTileBody(height, shape, p[0], p[1], p[2], next: p[3], depth: p[4])
+    callProduct(name, shape, strides, [a, b, c, next, depth]) { p, strides in
+      matrixTileBody(height, shape, strides, p[0], p[1], p[2], next: p[3], depth: p[4])
     }
   }
 
   /// - Requires: the depth is a multiple of `tileSide` units of each term.
   private func matrixTileBody(
-    _ height: Int, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue,
-    depth: IRValue
+    _ height: Int, _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue,
+    _ c: IRValue, next: IRValue, depth: IRValue
   ) {
     let bands = height / tileSide
     let halves = plan.tile.columns / tileSide
-    let resultStride = ir.int(4 * shape.leading)
+    let resultStride = ir.mul(strides.leading, ir.int(4))
+    let bandStride = ir.mul(strides.row, ir.int(tileSide))
     let places = (0..<bands * halves).map { index in
-      at(c, index / halves * tileSide * shape.leading + index % halves * tileSide)
+      let row = ir.int(index / halves * tileSide)
+      return at(at(c, ir.mul(row, strides.leading)), index % halves * tileSide)
     }
     for (number, place) in places.enumerated() {
       if shape.accumulates {
@@ -63,32 +65,34 @@ extension CodeGenerator {
         Fetch(address: at(next, ir.add(ir.mul(unit, ir.int(8)), ir.int(lineUnits * line))))
       }
       if shape.fetchesResult {
-        fetches += fetchesOfRows(ir.udiv(unit, ir.int(step)), of: height, c, shape)
+        fetches += fetchesOfRows(ir.udiv(unit, ir.int(step)), of: height, c, strides.leading)
       }
       // After the last step comes the first one of the next rows.
       let following = ir.add(unit, ir.int(step))
       let isLast = ir.compare(.equal, following, depth)
-      let nextRows = at(a, ir.select(isLast, ir.int(height * shape.rowStride), ir.int(0)))
+      let nextRows = at(a, ir.select(isLast, ir.mul(bandStride, ir.int(bands)), ir.int(0)))
       let nextUnit = ir.select(isLast, ir.int(0), following)
       multiplyTiles(
-        products, from: { place(of: $0, shape, a, b, unit: unit) },
-        next: { place(of: $0, shape, nextRows, b, unit: nextUnit) }, between: fetches)
+        products, from: { place(of: $0, shape, bandStride, a, b, unit: unit) },
+        next: { place(of: $0, shape, bandStride, nextRows, b, unit: nextUnit) }, between: fetches)
     }
     for (number, place) in places.enumerated() {
       tileStore(number, place, resultStride)
     }
   }
 
-  /// Returns where the tile of a piece lies at a depth of `unit` units.
+  /// Returns where the tile of a piece lies at a depth of `unit` units, with `bandStride` units between bands of A.
   private func place(
-    of piece: TilePiece, _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, unit: IRValue
+    of piece: TilePiece, _ shape: MatmulShape, _ bandStride: IRValue, _ a: IRValue, _ b: IRValue,
+    unit: IRValue
   ) -> TilePlace {
     switch piece {
     case .left(let band, let term):
-      // From a tile of A to the next in depth, in units a unit of depth; and from one row of it to the next.
-      let (ahead, row) = shape.isTiled ? (tileSide, tileSide) : (1, shape.rowStride)
+      // Rows of a tile lie together, or each in a row of A. From a tile to the next in depth there are `ahead` units
+      // a unit of depth.
+      let (row, ahead) = shape.rowStride.map { ($0, 1) } ?? (tileSide, tileSide)
       let first = ir.mul(ir.add(unit, ir.int(term * tileSide)), ir.int(ahead))
-      let place = at(a, ir.add(first, ir.int(band * tileSide * shape.rowStride)))
+      let place = at(at(a, ir.mul(ir.int(band), bandStride)), first)
       return TilePlace(address: place, rowStride: row)
     case .right(let half, let term):
       let depth = ir.add(unit, ir.int(term * tileSide))
@@ -117,14 +121,15 @@ extension CodeGenerator {
   ///
   /// Lines that come from memory when they are stored hold the stores of the next tile up.
   private func fetchesOfRows(
-    _ round: IRValue, of height: Int, _ result: IRValue, _ shape: MatmulShape
+    _ round: IRValue, of height: Int, _ result: IRValue, _ leading: IRValue
   ) -> [Fetch] {
     let together = 4
     let number = ir.urem(round, ir.int(height / together))
-    let first = at(result, ir.mul(number, ir.int(together * shape.leading)))
+    let first = ir.mul(number, ir.int(together))
     return (0..<together).flatMap { row in
-      stride(from: 0, to: plan.tile.columns, by: lineUnits).map { column in
-        Fetch(address: at(first, row * shape.leading + column), isForWriting: true)
+      let row = at(result, ir.mul(ir.add(first, ir.int(row)), leading))
+      return stride(from: 0, to: plan.tile.columns, by: lineUnits).map { column in
+        Fetch(address: at(row, column), isForWriting: true)
       }
     }
   }
@@ -172,19 +177,13 @@ extension CodeGenerator {
 
   /// Emits `products`, loading each piece when it is needed first and giving its register back after its last use.
   ///
-  /// With so few registers a load starts hardly before its product, and sixteen lines from the second cache would
-  /// take as long as four products: pieces are brought to the first cache half a step of many products ahead, or a
-  /// whole one of few. All fetches are spread among the products: together they would take all the places for
-  /// lines on their way.
+  /// All fetches are spread among the products: together they would take all the places for lines on their way.
   private func multiplyTiles(
     _ products: [TileProduct], from place: (TilePiece) -> TilePlace,
     next: (TilePiece) -> TilePlace, between fetches: [Fetch]
   ) {
+    let ahead = fetchesAhead(of: products, from: place, next: next)
     var held: Set<TilePiece> = []
-    let pieces = products.flatMap { [$0.left, $0.right] }.filter { held.insert($0).inserted }
-    let early = products.count > 8 ? pieces.count / 2 : pieces.count
-    let ahead = (pieces[early...].map(place) + pieces[..<early].map(next)).flatMap(linesOfTile)
-    held = []
     for (number, product) in products.enumerated() {
       let pieces = [product.left, product.right]
       for piece in pieces where held.insert(piece).inserted {
@@ -208,6 +207,21 @@ extension CodeGenerator {
     }
   }
 
+  /// Returns requests for the lines of pieces that come, some of this step and some of the next.
+  ///
+  /// With so few registers a load starts hardly before its product, and sixteen lines from the second cache would
+  /// take as long as four products: pieces are brought to the first cache half a step of many products ahead, or a
+  /// whole one of few.
+  private func fetchesAhead(
+    of products: [TileProduct], from place: (TilePiece) -> TilePlace,
+    next: (TilePiece) -> TilePlace
+  ) -> [Fetch] {
+    var seen: Set<TilePiece> = []
+    let pieces = products.flatMap { [$0.left, $0.right] }.filter { seen.insert($0).inserted }
+    let early = products.count > 8 ? pieces.count / 2 : pieces.count
+    return (pieces[early...].map(place) + pieces[..<early].map(next)).flatMap(linesOfTile)
+  }
+
   /// Returns requests for the lines of a tile of an operand.
   private func linesOfTile(at place: TilePlace) -> [Fetch] {
     (0..<tileSide).map { row in
@@ -219,17 +233,21 @@ extension CodeGenerator {
   ///
   /// It reads 16 rows of A: what there is beyond `rows` is in rows of the tile that nobody reads.
   func lowMatrixTile(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, rows: IRValue, depth: IRValue
+    _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue, _ c: IRValue,
+    rows: IRValue, depth: IRValue
   ) {
     let columns = plan.tile.columns
-    callShared("low_matrix_tile_\(shape.name)", [a, b, c, rows, depth]) { p in
+    let name = "low_matrix_tile_\(shape.name)"
+    callProduct(name, shape, strides, [a, b, c, rows, depth]) { p, strides in
       let result = ir.stack(bytes: 4 * tileSide * columns)
       var whole = shape
-      (whole.leading, whole.accumulates, whole.fetchesResult) = (columns, false, false)
-      matrixTile(tileSide, whole, p[0], p[1], result, next: p[1], depth: p[4])
+      (whole.accumulates, whole.fetchesResult) = (false, false)
+      matrixTile(
+        tileSide, whole, MatmulStrides(row: strides.row, leading: ir.int(columns)), p[0], p[1],
+        result, next: p[1], depth: p[4])
       ir.loop(from: ir.int(0), to: p[3]) { row in
         for column in stride(from: 0, to: columns, by: lanes) {
-          let place = at(p[2], ir.add(ir.mul(row, ir.int(shape.leading)), ir.int(column)))
+          let place = at(p[2], ir.add(ir.mul(row, strides.leading), ir.int(column)))
           let value = ir.load(
             vector, at(result, ir.add(ir.mul(row, ir.int(columns)), ir.int(column))))
           ir.store(shape.accumulates ? ir.fadd(ir.load(vector, place), value) : value, place)

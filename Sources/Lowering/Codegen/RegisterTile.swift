@@ -10,19 +10,22 @@ internal import MoTIR
 extension CodeGenerator {
   /// Emits a call of the full register tile.
   func tile(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, depth: IRValue
+    _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue, _ c: IRValue,
+    next: IRValue, depth: IRValue
   ) {
     let name = "tile_\(plan.tile.rows)x\(plan.tile.columns)_\(shape.name)"
-    callShared(name, [a, b, c, next, depth]) { p in
-      tileBody(shape, p[0], p[1], p[2], next: p[3], depth: p[4])
+    callProduct(name, shape, strides, [a, b, c, next, depth]) { p, strides in
+      tileBody(shape, strides, p[0], p[1], p[2], next: p[3], depth: p[4])
     }
   }
 
   private func tileBody(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, next: IRValue, depth: IRValue
+    _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue, _ c: IRValue,
+    next: IRValue, depth: IRValue
   ) {
     let rows = (0..<plan.tile.rows).map { row in
-      TileRow(left: ir.int(row * shape.rowStride), result: at(c, row * shape.leading))
+      TileRow(
+        left: ir.mul(ir.int(row), strides.row), result: at(c, ir.mul(ir.int(row), strides.leading)))
     }
     var state = openTile(rows, shape) + [a, b]
     let whole = ir.mul(ir.udiv(depth, ir.int(tileSteps)), ir.int(tileSteps))
@@ -56,14 +59,15 @@ extension CodeGenerator {
   ///
   /// In place of rows that are not there it computes the last one again: one function does for all heights.
   func lowTile(
-    _ shape: MatmulShape, _ a: IRValue, _ b: IRValue, _ c: IRValue, rows: IRValue, depth: IRValue
+    _ shape: MatmulShape, _ strides: MatmulStrides, _ a: IRValue, _ b: IRValue, _ c: IRValue,
+    rows: IRValue, depth: IRValue
   ) {
-    callShared("low_tile_\(shape.name)", [a, b, c, rows, depth]) { p in
+    callProduct("low_tile_\(shape.name)", shape, strides, [a, b, c, rows, depth]) { p, strides in
       let rows = (0..<lowTileRows).map { number in
         let row = ir.min(ir.int(number), ir.sub(p[3], ir.int(1)))
         return TileRow(
-          left: ir.mul(row, ir.int(shape.rowStride)),
-          result: at(p[2], ir.mul(row, ir.int(shape.leading))))
+          left: ir.mul(row, strides.row),
+          result: at(p[2], ir.mul(row, strides.leading)))
       }
       let state = ir.loop(
         from: ir.int(0), to: p[4], carrying: openTile(rows, shape) + [p[0], p[1]]
