@@ -12,7 +12,7 @@ private let isSandboxed = SpecContainment.probed().isSandbox
 /// What is kept of specs, and that no spec can spoil it for others.
 @Suite(.serialized, .enabled(if: isSandboxed, "nothing is kept without a sandbox"))
 struct SpecCacheTests {
-  private static let limits = SpecLimits(wall: .seconds(60), memory: 1 << 30)
+  private static let limits = SpecLimits(processor: .seconds(60), memory: 1 << 30)
   private let folder: TemporaryFolder
   private let cache: ObjectCache
 

@@ -22,7 +22,7 @@ import Testing
 
     """
   /// Limits that a busy machine keeps.
-  private static let limits = SpecLimits(wall: .seconds(60), memory: 1 << 30)
+  private static let limits = SpecLimits(processor: .seconds(60), memory: 1 << 30)
   /// `true` iff specs are evaluated in a sandbox here.
   private static let isSandboxed =
     if case .bubblewrap = SpecContainment.probed() { true } else { false }
@@ -145,8 +145,15 @@ import Testing
   // MARK: Hostile specs
 
   @Test func aLoopEnds() {
-    let limits = SpecLimits(wall: .seconds(2), memory: 1 << 30)
+    let limits = SpecLimits(processor: .seconds(2), memory: 1 << 30)
     let message = errors("import MoTIR\nwhile true {}\n" + Self.good, limits: limits).first?.message
+    #expect(message == "the spec did not finish within 2 seconds of a core's time and was stopped")
+  }
+
+  @Test func aSleepEnds() {
+    let limits = SpecLimits(wall: .seconds(2), memory: 1 << 30)
+    let text = "import Glibc\nimport MoTIR\nsleep(600)\n" + Self.good
+    let message = errors(text, limits: limits).first?.message
     #expect(message == "the spec did not finish within 2 seconds and was stopped")
   }
 

@@ -56,6 +56,8 @@ struct MatmulShape {
   /// `true` iff only the matrix unit can read the operands.
   let isOfUnitOnly: Bool
 
+  /// Creates the shape of a product.
+  ///
   /// The matrix unit takes distances between rows from registers: one function is enough for all of them.
   init(
     _ a: MatmulOperand, _ b: MatmulPanels, into c: MatmulResult, operands: OperandFormat

@@ -4,7 +4,9 @@ import MoTIR
 
 /// What a contained process may use.
 package struct SpecLimits: Sendable {
-  /// Time from start to end.
+  /// Time of a core, in whole seconds.
+  package var processor: Duration
+  /// Time from start to end: longer, since a busy machine may give a core to others for most of it.
   package var wall: Duration
   /// Address space in bytes.
   package var memory: Int
@@ -15,9 +17,10 @@ package struct SpecLimits: Sendable {
 
   /// Creates limits.
   package init(
-    wall: Duration = .seconds(10), memory: Int = 2 << 30, output: Int = 1 << 20,
-    answer: Int = 64 << 20
+    processor: Duration = .seconds(10), wall: Duration = .seconds(60), memory: Int = 2 << 30,
+    output: Int = 1 << 20, answer: Int = 64 << 20
   ) {
+    self.processor = processor
     self.wall = wall
     self.memory = memory
     self.output = output

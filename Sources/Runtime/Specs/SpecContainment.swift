@@ -56,7 +56,7 @@ package enum SpecContainment: Hashable, Sendable {
   func command(
     _ command: [String], folders: [String], limits: SpecLimits, modules: Modules = .none
   ) -> [String] {
-    let seconds = limits.wall.components.seconds + 1
+    let seconds = limits.processor.components.seconds
     // The shell's own limits need no other program. File sizes are in blocks of 512 bytes.
     let script =
       "ulimit -c 0; ulimit -v \(limits.memory >> 10) && ulimit -t \(seconds) && ulimit -n 256"

@@ -4,10 +4,12 @@ import MoTIR
 
 extension Diagnostic {
   /// A spec that goes on and on.
-  static func specTimedOut(_ limit: Duration, at place: Location) -> Diagnostic {
-    Diagnostic(
-      "the spec did not finish within \(limit.components.seconds) seconds and was stopped",
-      at: place,
+  static func specTimedOut(
+    _ limit: Duration, ofCore: Bool = false, at place: Location
+  ) -> Diagnostic {
+    let time = "\(limit.components.seconds) seconds" + (ofCore ? " of a core's time" : "")
+    return Diagnostic(
+      "the spec did not finish within \(time) and was stopped", at: place,
       suggestion: "a spec only describes the model: look for an endless loop")
   }
 

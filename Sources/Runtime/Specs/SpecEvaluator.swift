@@ -105,8 +105,9 @@ package struct SpecEvaluator: Sendable {
     let errors = String(decoding: process.written[1], as: UTF8.self)
     switch process.ending {
     case .exited(0): return try module(process.written[2], source)
-    case .timedOut, .signalled(SIGXCPU), .exited(128 + SIGXCPU):
-      throw Diagnostics([.specTimedOut(limits.wall, at: source.start)])
+    case .timedOut: throw Diagnostics([.specTimedOut(limits.wall, at: source.start)])
+    case .signalled(SIGXCPU), .exited(128 + SIGXCPU):
+      throw Diagnostics([.specTimedOut(limits.processor, ofCore: true, at: source.start)])
     case .wroteTooMuch(let descriptor):
       let limit = descriptor == 3 ? limits.answer : limits.output
       throw Diagnostics([.specWroteTooMuch(descriptor, limit, at: source.start)])
