@@ -128,8 +128,7 @@ extension CodeGenerator {
       }
       return []
     } otherwise: {
-      let looks = ir.load(ir.i32, bytes(control, ir.int(Control.looks)))
-      spin(generation, while: mine, counter: rounds, atMost: looks)
+      spin(generation, while: mine, counter: rounds)
       ir.when(ir.compare(.equal, ir.atomicLoad(generation), mine)) {
         _ = ir.atomicAdd(sleepers, one)
         ir.repeatWhile {
@@ -142,17 +141,15 @@ extension CodeGenerator {
     }
   }
 
-  /// Looks at `word` so often, or until it is no longer `value`.
-  private func spin(
-    _ word: IRValue, while value: IRValue, counter: IRValue, atMost looks: IRValue
-  ) {
-    ir.store(ir.int(0, ir.i32), counter)
+  /// Spins for some microseconds, or until `word` is no longer `value`.
+  private func spin(_ word: IRValue, while value: IRValue, counter: IRValue) {
+    ir.store(ir.int(0), counter, align: 8)
     ir.repeatWhile {
       if target.isX86 { ir.intrinsic("llvm.x86.sse2.pause", overloads: [], []) }
-      let count = ir.add(ir.load(ir.i32, counter), ir.int(1, ir.i32))
-      ir.store(count, counter)
+      let count = ir.add(ir.load(ir.i64, counter, align: 8), ir.int(1))
+      ir.store(count, counter, align: 8)
       return ir.and(
-        ir.compare(.equal, ir.atomicLoad(word), value), ir.compare(.less, count, looks))
+        ir.compare(.equal, ir.atomicLoad(word), value), ir.compare(.less, count, ir.int(500)))
     }
   }
 

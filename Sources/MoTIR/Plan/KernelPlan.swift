@@ -65,8 +65,6 @@ public enum Control {
   public static let firstCall = 200
   /// How many calls from it are to be made, 0 for all (i32).
   public static let callCount = 204
-  /// How often a thread looks at the barrier before it sleeps there (i32).
-  public static let looks = 208
   /// The optimizer's settings: learning rate, β₁, β₂, ε, decay, clip, 1 − β₁ᵗ, 1 − β₂ᵗ (f32 each).
   public static let settings = 256
   /// The last update's gradient norm (f32).

@@ -139,7 +139,6 @@ public final class CompiledModel {
   public func run(_ name: String) {
     guard let entry = entries[name] else { preconditionFailure("no entry \(name)") }
     control.storeBytes(of: 0, toByteOffset: Control.syncs, as: Int32.self)
-    control.storeBytes(of: pool.barrierLooks, toByteOffset: Control.looks, as: Int32.self)
     let table = regions.map { Address($0.bytes.baseAddress) }
     let began = ContinuousClock.now
     table.withUnsafeBufferPointer { addresses in

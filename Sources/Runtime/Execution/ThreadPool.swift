@@ -12,19 +12,13 @@ package final class ThreadPool: @unchecked Sendable {
   /// The number of threads, the caller included.
   package var threads: Int { shared.threads }
 
-  /// How often a thread looks at a barrier, some 140 cycles apart, before it sleeps: up to a millisecond, since a
-  /// virtual core that sleeps may have to wait for its turn to wake up; briefly where threads share a core, and one
-  /// that looks keeps another from arriving.
-  package let barrierLooks: Int32
-
   /// Creates a pool.
   ///
   /// Where the system refuses a thread, the pool is smaller than asked for: read `threads`.
   ///
   /// - Parameter threads: the number of threads, at least 1; `nil` for what this process may use.
   package init(threads: Int? = nil) {
-    let cores = ThreadBudget.current.threads
-    let wanted = max(1, threads ?? cores)
+    let wanted = max(1, threads ?? ThreadBudget.current.threads)
     let shared = SharedJob()
     var workers: [pthread_t] = []
     while workers.count + 1 < wanted {
@@ -35,7 +29,6 @@ package final class ThreadPool: @unchecked Sendable {
     shared.threads = workers.count + 1
     self.shared = shared
     self.workers = workers
-    barrierLooks = shared.threads > cores ? 500 : 20_000
   }
 
   deinit {
