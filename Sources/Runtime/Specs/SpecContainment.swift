@@ -57,10 +57,11 @@ package enum SpecContainment: Hashable, Sendable {
     _ command: [String], folders: [String], limits: SpecLimits, modules: Modules = .none
   ) -> [String] {
     let seconds = limits.processor.components.seconds
-    // The shell's own limits need no other program. File sizes are in blocks of 512 bytes.
+    // The shell's own limits need no other program. File sizes are in blocks of 512 bytes. At the soft limit of time
+    // the signal says why, at the hard one it cannot be ignored.
     let script =
-      "ulimit -c 0; ulimit -v \(limits.memory >> 10) && ulimit -t \(seconds) && ulimit -n 256"
-      + " && ulimit -f \(32 << 11) && exec \"$@\""
+      "ulimit -c 0; ulimit -v \(limits.memory >> 10) && ulimit -S -t \(seconds)"
+      + " && ulimit -H -t \(seconds + 1) && ulimit -n 256 && ulimit -f \(32 << 11) && exec \"$@\""
     let shell = ["/bin/sh", "-c", script, "sh"]
     switch self {
     case .bubblewrap(let path):
