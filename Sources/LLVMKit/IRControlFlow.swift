@@ -17,6 +17,24 @@ extension IRBuilder {
     from start: IRValue, to end: IRValue, by step: Int = 1, carrying initial: [IRValue],
     _ body: (IRValue, [IRValue]) -> [IRValue]
   ) -> [IRValue] {
+    loop(from: start, to: end, carrying: initial, then: { add($0, int(step, $0.type)) }, body)
+  }
+
+  /// Emits `var i = start; while i < end { body(i); i = next() }`.
+  package func loop(
+    from start: IRValue, to end: IRValue, then next: () -> IRValue, _ body: (IRValue) -> Void
+  ) {
+    let uncarried = { (index: IRValue, _: [IRValue]) -> [IRValue] in
+      body(index)
+      return []
+    }
+    _ = loop(from: start, to: end, carrying: [], then: { _ in next() }, uncarried)
+  }
+
+  private func loop(
+    from start: IRValue, to end: IRValue, carrying initial: [IRValue],
+    then following: (IRValue) -> IRValue, _ body: (IRValue, [IRValue]) -> [IRValue]
+  ) -> [IRValue] {
     let before = insertionBlock
     let header = appendBlock("loop")
     let inside = appendBlock("body")
@@ -28,8 +46,9 @@ extension IRBuilder {
     LLVMBuildCondBr(builder, compare(.less, index, end).ref, inside, after)
     moveTo(inside)
     let next = body(index, carried)
+    let nextIndex = following(index)
     let latch = insertionBlock
-    addIncoming(index, add(index, int(step, index.type)), from: latch)
+    addIncoming(index, nextIndex, from: latch)
     for (phi, value) in zip(carried, next) { addIncoming(phi, value, from: latch) }
     LLVMBuildBr(builder, header)
     moveTo(after)

@@ -8,8 +8,8 @@ extension AttentionEmitter {
   ///
   /// The query heads of a key head add up in order, on one thread.
   func emitBackward() {
-    let (from, to) = code.share(ir.int(attention.batch * attention.keyValueHeads), frame)
-    ir.loop(from: from, to: to) { pair in
+    let pairs = ir.int(attention.batch * attention.keyValueHeads)
+    code.forEachPart(of: pairs, frame) { pair in
       let head = keyHead(pair)
       readMasks(head.sequence, firstArgument: 9)
       if !usesBlas {

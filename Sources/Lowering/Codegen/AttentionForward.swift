@@ -12,32 +12,48 @@ extension AttentionEmitter {
 
   /// (q, k, v, o, lse, documents?, segments?)
   ///
-  /// Threads share blocks of queries by their work, so that one sequence of one head keeps all of them busy.
+  /// Keys are packed once a pair of sequence and key head: parts of the work are pairs. Where those are few, threads
+  /// share blocks of queries, so that one sequence of one head keeps all of them busy.
   func emitForward() {
-    let blocks = (sequence + scratch.queryRows - 1) / scratch.queryRows
-    let headWork = isTriangular ? blocks * (blocks + 1) / 2 : blocks
-    let pairWork = headWork * group
     let pairs = attention.batch * attention.keyValueHeads
-    let (from, to) = code.share(ir.int(pairs * pairWork), frame)
-    ir.loop(from: ir.udiv(from, ir.int(pairWork)), to: code.ceilDivide(to, pairWork)) { pair in
-      let head = keyHead(pair)
-      readMasks(head.sequence, firstArgument: 5)
-      if !usesBlas {
-        packTransposed(head.keys, into: scratch.keysTransposed)
-        packAcross(head.values, stride: keyStride, into: scratch.valueRows)
+    let count = ir.int(pairs)
+    let parts = ir.select(code.areFew(count, frame), frame.threads, count)
+    let pairWork = headWork * group
+    code.forEachPart(of: parts, frame) { part in
+      let (from, to) = code.range(ofPart: part, of: parts, in: ir.int(pairs * pairWork))
+      ir.loop(from: ir.udiv(from, ir.int(pairWork)), to: code.ceilDivide(to, pairWork)) { pair in
+        let before = ir.mul(pair, ir.int(pairWork))
+        forward(pair, from: ir.sub(from, before), to: ir.sub(to, before))
       }
-      ir.loop(from: ir.int(0), to: ir.int(group)) { member in
-        let before = ir.add(ir.mul(pair, ir.int(pairWork)), ir.mul(member, ir.int(headWork)))
-        let number = ir.add(ir.mul(head.number, ir.int(group)), member)
-        ir.loop(from: ir.int(0), to: ir.int(blocks)) { block in
-          let triangle = ir.udiv(ir.mul(block, ir.add(block, ir.int(1))), ir.int(2))
-          let work = isTriangular ? triangle : block
-          let place = ir.add(before, work)
-          let isMine = ir.and(
-            ir.compare(.lessOrEqual, from, place), ir.compare(.less, place, to))
-          ir.when(isMine) {
-            forward(head, number, first: ir.mul(block, ir.int(scratch.queryRows)))
-          }
+    }
+  }
+
+  /// Blocks of queries.
+  private var queryBlocks: Int { (sequence + scratch.queryRows - 1) / scratch.queryRows }
+
+  /// The work of a head: with a causal mask, a block of queries has as much as there are blocks up to it.
+  private var headWork: Int {
+    isTriangular ? queryBlocks * (queryBlocks + 1) / 2 : queryBlocks
+  }
+
+  /// Emits those blocks of queries of a pair whose work begins in `from..<to`.
+  private func forward(_ pair: IRValue, from: IRValue, to: IRValue) {
+    let head = keyHead(pair)
+    readMasks(head.sequence, firstArgument: 5)
+    if !usesBlas {
+      packTransposed(head.keys, into: scratch.keysTransposed)
+      packAcross(head.values, stride: keyStride, into: scratch.valueRows)
+    }
+    ir.loop(from: ir.int(0), to: ir.int(group)) { member in
+      let before = ir.mul(member, ir.int(headWork))
+      let number = ir.add(ir.mul(head.number, ir.int(group)), member)
+      ir.loop(from: ir.int(0), to: ir.int(queryBlocks)) { block in
+        let triangle = ir.udiv(ir.mul(block, ir.add(block, ir.int(1))), ir.int(2))
+        let place = ir.add(before, isTriangular ? triangle : block)
+        let isMine = ir.and(
+          ir.compare(.lessOrEqual, from, place), ir.compare(.less, place, to))
+        ir.when(isMine) {
+          forward(head, number, first: ir.mul(block, ir.int(scratch.queryRows)))
         }
       }
     }

@@ -276,9 +276,9 @@ final class BlockEmitter {
 }
 
 extension CodeGenerator {
-  /// Emits the loop over the blocks of this thread's share of all grains, by what rows of each segment cost.
+  /// Emits the loop over the blocks of all grains that this thread does, by what rows of each segment cost.
   ///
-  /// The last segment holds the rows of no segment.
+  /// A part of the work is about a block of full height. The last segment holds the rows of no segment.
   func forEachBlock(
     of program: BlockProgram, plan: (base: IRValue, segments: Int)?, costs: [Int],
     _ frame: KernelFrame, _ body: (BlockEmitter.Block) -> Void
@@ -297,22 +297,29 @@ extension CodeGenerator {
         body(.init(first: first, count: count, segment: segment, grain: ir.add(base, number)))
       }
     }
+    let grainsOfBlock = program.blockRows / grain
     guard let plan else {
-      let (low, high) = share(ir.int((rows + grain - 1) / grain), frame)
-      return blocks(
-        of: ir.int(0), (ir.int(0), ir.int(rows)), low: low, high: high, base: ir.int(0))
-    }
-    // A grain is taken by the thread in whose share of all costs it begins.
-    let total = segmentLoop(plan, rows: rows, grain: grain, costs: costs) { _ in }
-    let (from, to) = share(total, frame)
-    segmentLoop(plan, rows: rows, grain: grain, costs: costs) { segment in
-      func first(from start: IRValue) -> IRValue {
-        let distance = ir.max(ir.sub(start, segment.costBefore), ir.int(0))
-        return ir.min(ceilDivide(distance, segment.cost), segment.grains)
+      let grains = (rows + grain - 1) / grain
+      let parts = evenParts(ir.int((grains + grainsOfBlock - 1) / grainsOfBlock), frame)
+      return forEachPart(of: parts, frame) { part in
+        let (low, high) = range(ofPart: part, of: parts, in: ir.int(grains))
+        blocks(of: ir.int(0), (ir.int(0), ir.int(rows)), low: low, high: high, base: ir.int(0))
       }
-      blocks(
-        of: segment.number, (segment.start, segment.end), low: first(from: from),
-        high: first(from: to), base: segment.grainsBefore)
+    }
+    let total = segmentLoop(plan, rows: rows, grain: grain, costs: costs) { _ in }
+    let parts = evenParts(ceilDivide(total, grainsOfBlock * (costs.max() ?? 1)), frame)
+    forEachPart(of: parts, frame) { part in
+      // A grain belongs to the part in whose share of all costs it begins.
+      let (from, to) = range(ofPart: part, of: parts, in: total)
+      segmentLoop(plan, rows: rows, grain: grain, costs: costs) { segment in
+        func first(from start: IRValue) -> IRValue {
+          let distance = ir.max(ir.sub(start, segment.costBefore), ir.int(0))
+          return ir.min(ceilDivide(distance, segment.cost), segment.grains)
+        }
+        blocks(
+          of: segment.number, (segment.start, segment.end), low: first(from: from),
+          high: first(from: to), base: segment.grainsBefore)
+      }
     }
   }
 

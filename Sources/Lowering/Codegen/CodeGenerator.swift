@@ -36,11 +36,12 @@ final class CodeGenerator {
   func function(for call: KernelCall) -> IRFunction {
     if let function = functions[call.kernel] { return function }
     let function = ir.define(
-      unique(call.kernel.name), [ir.pointer, ir.pointer, ir.i64, ir.i64, ir.pointer],
+      unique(call.kernel.name),
+      [ir.pointer, ir.pointer, ir.i64, ir.i64, ir.pointer, ir.pointer],
       returns: ir.void, attributes: ["noinline"], target: target.functionAttributes
     ) { parameters in
       let arguments = call.arguments.enumerated().map { index, argument in
-        let place = bytes(parameters[4], ir.int(8 * index))
+        let place = bytes(parameters[5], ir.int(8 * index))
         if case .integer = argument { return ir.load(ir.i64, place, align: 8) }
         return ir.load(ir.pointer, place, align: 8)
       }
@@ -133,6 +134,8 @@ struct KernelFrame {
   let thread: IRValue
   /// How many threads there are, i64.
   let threads: IRValue
+  /// Where the call counts the parts that threads have come for.
+  let takenParts: IRValue
   /// The call's arguments.
   let arguments: [IRValue]
 
@@ -141,6 +144,7 @@ struct KernelFrame {
     control = parameters[1]
     thread = parameters[2]
     threads = parameters[3]
+    takenParts = parameters[4]
     self.arguments = arguments
   }
 }

@@ -26,6 +26,7 @@ extension CodeGenerator {
       let scratch = bytes(
         word(regions, ir.int(Region.scratch.rawValue), ir.pointer),
         ir.mul(thread, ir.int(scratchBytes)))
+      let taken = word(regions, ir.int(Region.takenParts.rawValue), ir.pointer)
       let stamps = plan.timeStamps
       let ticks = bytes(
         word(regions, ir.int(Region.timeStamps.rawValue), ir.pointer),
@@ -42,7 +43,7 @@ extension CodeGenerator {
         if let model = entry.calls.first.map(function(for:)) {
           ir.call(
             at: word(call, ir.int(0), ir.pointer), as: model,
-            [scratch, control, thread, threads, handed])
+            [scratch, control, thread, threads, ir.element(taken, index, ir.i64), handed])
         }
       }
       noteTime(at: bytes(ticks, ir.int(stamps.arrival(at: entry.calls.count))))

@@ -25,8 +25,7 @@ extension CodeGenerator {
     let head = makeHead(shape, frame)
     guard shape.hasGradient else {
       let blocks = (shape.rows + headBlock - 1) / headBlock
-      let (from, to) = share(ir.int(blocks), frame)
-      return ir.loop(from: from, to: to) { block in
+      return forEachPart(of: ir.int(blocks), frame) { block in
         let first = ir.mul(block, ir.int(headBlock))
         let count = ir.min(ir.int(headBlock), ir.sub(ir.int(shape.rows), first))
         emitLogits(head, first, count)
@@ -141,10 +140,10 @@ extension CodeGenerator {
 
   // MARK: Gradients
 
-  /// Losses, logit gradients and dx of this thread's blocks of a chunk.
+  /// Losses, logit gradients and dx of those of a chunk's blocks that this thread does.
   private func emitChunk(_ head: Head, _ start: IRValue, _ rows: IRValue) {
-    let (from, to) = share(ceilDivide(rows, headBlock), head.frame)
-    ir.loop(from: from, to: to) { block in
+    let before = ir.udiv(start, ir.int(headBlock))
+    forEachPart(of: ceilDivide(rows, headBlock), after: before, head.frame) { block in
       let inChunk = ir.mul(block, ir.int(headBlock))
       let first = ir.add(start, inChunk)
       let count = ir.min(ir.int(headBlock), ir.sub(rows, inChunk))

@@ -21,9 +21,43 @@ extension CodeGenerator {
 
   /// Returns this thread's share of `0..<count`.
   func share(_ count: IRValue, _ frame: KernelFrame) -> (from: IRValue, to: IRValue) {
+    range(ofPart: frame.thread, of: frame.threads, in: count)
+  }
+
+  /// Emits `body(part)` for parts `0..<count` of a call's work: each thread does the part of its own number, and then
+  /// takes the next one that nobody has, so that a thread whose core is slow does fewer.
+  ///
+  /// - Parameter before: how many parts other such loops of the call have had, all of which are behind a barrier.
+  func forEachPart(
+    of count: IRValue, after before: IRValue? = nil, _ frame: KernelFrame, _ body: (IRValue) -> Void
+  ) {
+    // Whoever has done a part takes one: a loop leaves as many taken as it has parts.
+    ir.loop(
+      from: frame.thread, to: count,
+      then: {
+        let taken = ir.atomicAdd(frame.takenParts, ir.int(1))
+        return ir.add(frame.threads, before.map { ir.sub(taken, $0) } ?? taken)
+      }, body)
+  }
+
+  /// Returns whether threads had better have one part each of work that falls into `pieces`: a piece is much of a share.
+  func areFew(_ pieces: IRValue, _ frame: KernelFrame) -> IRValue {
+    ir.compare(.less, pieces, ir.mul(frame.threads, ir.int(4)))
+  }
+
+  /// Returns how many equal parts to make of work that falls into `pieces`: as many for each thread, about a piece each.
+  func evenParts(_ pieces: IRValue, _ frame: KernelFrame) -> IRValue {
+    let each = ir.select(areFew(pieces, frame), ir.int(1), ceilDivide(pieces, frame.threads))
+    return ir.mul(frame.threads, each)
+  }
+
+  /// Returns what part `part` of `parts` has of `0..<count`.
+  func range(
+    ofPart part: IRValue, of parts: IRValue, in count: IRValue
+  ) -> (from: IRValue, to: IRValue) {
     (
-      ir.udiv(ir.mul(frame.thread, count), frame.threads),
-      ir.udiv(ir.mul(ir.add(frame.thread, ir.int(1)), count), frame.threads)
+      ir.udiv(ir.mul(part, count), parts),
+      ir.udiv(ir.mul(ir.add(part, ir.int(1)), count), parts)
     )
   }
 

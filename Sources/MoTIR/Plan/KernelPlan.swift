@@ -26,6 +26,8 @@ public enum Region: Int, Hashable, Sendable, CaseIterable {
   case control
   /// When each thread began and ended each call of the last run: see `TimeStamps`.
   case timeStamps
+  /// How many parts of each call's work have been taken by threads that came for more (i64 each), 0 before a run.
+  case takenParts
 }
 
 /// Where a thread notes the time: two ticks of the CPU's counter (i64) a call, and one at the end.
@@ -317,9 +319,10 @@ public struct KernelPlan: Hashable, Sendable {
   }
 
   /// Where the threads note the time.
-  public var timeStamps: TimeStamps {
-    TimeStamps(calls: entries.map(\.calls.count).max() ?? 0)
-  }
+  public var timeStamps: TimeStamps { TimeStamps(calls: mostCalls) }
+
+  /// The most calls of an entry.
+  public var mostCalls: Int { entries.map(\.calls.count).max() ?? 0 }
 
   /// Returns the entry called `name`, or `nil` if there is none.
   public func entry(_ name: String) -> Entry? { entries.first { $0.name == name } }

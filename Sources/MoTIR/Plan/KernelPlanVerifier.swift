@@ -59,7 +59,7 @@ private struct KernelPlanVerifier {
       return violations.append("buffer \(index) lies at \(buffer.offset), \(buffer.bytes) bytes")
     }
     switch buffer.region {
-    case .scratch, .timeStamps:
+    case .scratch, .timeStamps, .takenParts:
       violations.append("buffer \(index) is in the threads' own memory")
     case .control:
       if end > Control.bytes { violations.append("buffer \(index) is outside of control") }
@@ -191,7 +191,7 @@ private struct KernelPlanVerifier {
         case .inputs: call.kernel == .sync
         case .accumulated: entry.name == "accumulate"
         case .caches: if case .cacheStore = call.kernel { true } else { false }
-        case .constants, .scratch, .control, .timeStamps: false
+        case .constants, .scratch, .control, .timeStamps, .takenParts: false
         }
       return isAllowed ? nil : "it writes to \(region)"
     }

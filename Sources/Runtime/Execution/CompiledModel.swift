@@ -74,6 +74,7 @@ public final class CompiledModel {
     case .scratch: scratchBytes * threads
     case .control: Control.bytes
     case .timeStamps: plan.timeStamps.bytesPerThread * threads
+    case .takenParts: 8 * plan.mostCalls
     default: plan.memory(of: region)
     }
   }
@@ -139,6 +140,7 @@ public final class CompiledModel {
   public func run(_ name: String) {
     guard let entry = entries[name] else { preconditionFailure("no entry \(name)") }
     control.storeBytes(of: 0, toByteOffset: Control.syncs, as: Int32.self)
+    regions[Region.takenParts.rawValue].bytes.initializeMemory(as: UInt8.self, repeating: 0)
     let table = regions.map { Address($0.bytes.baseAddress) }
     let began = ContinuousClock.now
     table.withUnsafeBufferPointer { addresses in

@@ -19,7 +19,7 @@ package struct MemoryTraps: Sendable {
   func reserve(_ region: Region, bytes: Int, of plan: KernelPlan) throws -> AlignedBuffer {
     let isZero =
       switch region {
-      case .control: true
+      case .control, .takenParts: true
       // The norm walks all gradients as one array, with what lies between them.
       case .gradients, .accumulated: plan.entry("update") != nil
       case .arena, .parameters, .packed, .firstMoments, .secondMoments, .inputs, .caches,
