@@ -106,7 +106,7 @@ package struct BlockLayout {
     step.results.filter { program.values[$0].outer != nil }.map { .layOut($0) }
   }
 
-  /// Takes what the stages behind matmuls do column by column, from their beginnings, to the matmuls.
+  /// Gives the matmuls what the stages behind them do column by column, and that waits for no other step.
   private mutating func cutStrips() {
     var cut: [Stage] = []
     for stage in stages {
@@ -116,9 +116,18 @@ package struct BlockLayout {
         cut.append(stage)
         continue
       }
-      let behind = items.prefix { columnWidth($0) == width }
-      cut[cut.count - 1] = .matmul(step: step, behind: Array(behind))
-      if behind.count < items.count { cut.append(.rows(Array(items[behind.count...]))) }
+      var (behind, rest): ([Item], [Item]) = ([], [])
+      var late: Set<Int> = []
+      for item in items {
+        if columnWidth(item) == width, late.isDisjoint(with: reads(of: item)) {
+          behind.append(item)
+        } else {
+          rest.append(item)
+          if case .step(let number) = item { late.formUnion(program.steps[number].results) }
+        }
+      }
+      cut[cut.count - 1] = .matmul(step: step, behind: behind)
+      if !rest.isEmpty { cut.append(.rows(rest)) }
     }
     stages = cut
   }
@@ -287,11 +296,13 @@ package struct BlockLayout {
 
   /// Returns the values that a stage reads row by row.
   private func reads(of stage: Stage) -> [Int] {
-    items(of: stage).flatMap { item in
-      switch item {
-      case .step(let step): program.steps[step].operands
-      case .operand(let value), .keep(let value), .layOut(let value): [value]
-      }
+    items(of: stage).flatMap(reads)
+  }
+
+  private func reads(of item: Item) -> [Int] {
+    switch item {
+    case .step(let step): program.steps[step].operands
+    case .operand(let value), .keep(let value), .layOut(let value): [value]
     }
   }
 
