@@ -185,37 +185,17 @@ final class BlockEmitter {
       base = code.at(base, ir.mul(strip.start, ir.int(depth)))
       panels = code.plan.tile.padded(strip.columns) / code.plan.tile.columns
     }
-    let left = matmulOperand(rows)
-    let piece = pieceUnits(depth)
-    for start in stride(from: 0, to: depth, by: piece) {
-      var (operand, weights) = (left, base)
-      let accumulates = accumulate || start > 0
-      if start > 0 {
-        operand.base = code.at(left.base, ir.int(start * code.tileSide))
-        weights = code.at(base, ir.int(start * code.plan.tile.columns))
-      }
-      code.multiply(
-        operand,
-        MatmulPanels(
-          base: weights, panelStride: panel, depthStride: code.plan.tile.columns,
-          fetchedLines: hasLowBlocks ? 2 : 1),
-        into: MatmulResult(
-          base: address, leading: leading, accumulates: accumulates,
-          isCold: strip == nil && !accumulates),
-        rows: block.count, panels: ir.int(panels), depth: ir.int(min(piece, depth - start)),
-        operands: code.operands)
-    }
-  }
-
-  /// Returns the units of depth that are multiplied before the next ones are.
-  ///
-  /// Rows in tiles are read once a panel of columns. Where all of their depth is too much for the second cache,
-  /// they would come from the third each time. Strips are too narrow for it: each would read all pieces.
-  private func pieceUnits(_ depth: Int) -> Int {
-    let (most, band) = (code.depthInCache(rows: program.blockRows), code.operands.bandUnits)
-    guard code.operands.isTiled, strip == nil, depth > most else { return depth }
-    let count = (depth + most - 1) / most
-    return (depth / band + count - 1) / count * band
+    // Strips are too narrow for pieces: each would read all of them.
+    let piece = strip == nil ? code.pieceOfDepth(depth, rows: program.blockRows) : nil
+    code.multiply(
+      matmulOperand(rows),
+      MatmulPanels(
+        base: base, panelStride: panel, depthStride: code.plan.tile.columns,
+        fetchedLines: hasLowBlocks ? 2 : 1),
+      into: MatmulResult(
+        base: address, leading: leading, accumulates: accumulate,
+        isCold: strip == nil && !accumulate),
+      rows: block.count, panels: ir.int(panels), depth: depth, by: piece, operands: code.operands)
   }
 
   /// `true` iff blocks are commonly lower than they may be, so that few tiles share the next panel.

@@ -24,10 +24,7 @@ extension CodeGenerator {
   func emitHeadLoss(_ shape: HeadLossShape, _ frame: KernelFrame) {
     let head = makeHead(shape, frame)
     guard shape.hasGradient else {
-      let blocks = (shape.rows + headBlock - 1) / headBlock
-      return forEachPart(of: ir.int(blocks), frame) { block in
-        let first = ir.mul(block, ir.int(headBlock))
-        let count = ir.min(ir.int(headBlock), ir.sub(ir.int(shape.rows), first))
+      return forEachBlock(head, of: ir.int(shape.rows), after: nil) { first, count in
         emitLogits(head, first, count)
         ir.loop(from: ir.int(0), to: count) { emitLoss(head, $0, ir.add(first, $0), nil) }
       }
@@ -41,16 +38,47 @@ extension CodeGenerator {
     }
   }
 
-  private var headBlock: Int { 32 }
+  /// Emits the loop over a thread's blocks of `rows` rows: the first row and how many.
+  ///
+  /// - Parameter before: how many rows of the call, in whole chunks, are behind.
+  private func forEachBlock(
+    _ head: Head, of rows: IRValue, after before: IRValue?, _ body: (IRValue, IRValue) -> Void
+  ) {
+    let shape = head.shape
+    let together = shape.hasGradient ? shape.chunk : shape.rows
+    // Threads have four blocks each, if those are no lower than a tile.
+    let share = ir.udiv(ir.int(together), ir.mul(head.frame.threads, ir.int(4 * headTile)))
+    let height = ir.max(
+      ir.min(ir.mul(share, ir.int(headTile)), ir.int(mostHeadRows(shape))), ir.int(headTile))
+    let blocksBefore = before.map {
+      ir.mul(ir.udiv($0, ir.int(together)), ceilDivide(ir.int(together), height))
+    }
+    forEachPart(of: ceilDivide(rows, height), after: blocksBefore, head.frame) { block in
+      let first = ir.mul(block, height)
+      body(first, ir.min(height, ir.sub(rows, first)))
+    }
+  }
+
+  private var headTile: Int { 32 }
+
+  /// Returns the rows that a block may have: all of them use a panel of the weights before the next one comes, which is
+  /// from memory where the vocabulary is large. Logits of so many, and their gradients as operands, are to be no more than
+  /// 16 MiB a thread.
+  private func mostHeadRows(_ shape: HeadLossShape) -> Int {
+    guard operands.isTiled else { return headTile }
+    let bytes = 4 * (plan.tile.padded(shape.vocabulary) + operands.units(shape.vocabulary))
+    return [128, 64].first { $0 * bytes <= 16 << 20 } ?? headTile
+  }
 
   private func makeHead(_ shape: HeadLossShape, _ frame: KernelFrame) -> Head {
     let a = frame.arguments
     let leading = plan.tile.padded(shape.vocabulary) + 16
     let stride = operands.units(max(shape.width, shape.vocabulary)) + 16
-    let logits = 4 * headBlock * (plan.tile.padded(shape.width) + 16)
-    let operand = logits + 4 * headBlock * leading
-    let logitOperand = operand + 4 * headBlock * stride
-    reserveScratch(logitOperand + 4 * headBlock * stride)
+    let rows = mostHeadRows(shape)
+    let logits = 4 * rows * (plan.tile.padded(shape.width) + 16)
+    let operand = logits + 4 * rows * leading
+    let logitOperand = operand + 4 * rows * stride
+    reserveScratch(logitOperand + 4 * rows * stride)
     return shape.hasGradient
       ? Head(
         shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[3], losses: a[5],
@@ -142,11 +170,8 @@ extension CodeGenerator {
 
   /// Losses, logit gradients and dx of those of a chunk's blocks that this thread does.
   private func emitChunk(_ head: Head, _ start: IRValue, _ rows: IRValue) {
-    let before = ir.udiv(start, ir.int(headBlock))
-    forEachPart(of: ceilDivide(rows, headBlock), after: before, head.frame) { block in
-      let inChunk = ir.mul(block, ir.int(headBlock))
+    forEachBlock(head, of: rows, after: start) { inChunk, count in
       let first = ir.add(start, inChunk)
-      let count = ir.min(ir.int(headBlock), ir.sub(rows, inChunk))
       emitLogits(head, first, count)
       ir.loop(from: ir.int(0), to: count) {
         emitLoss(head, $0, ir.add(first, $0), head.gradient[1])
@@ -178,8 +203,8 @@ extension CodeGenerator {
         head, logits, stride: head.leading, width: shape.vocabulary, count, into: head.logitOperand),
       MatmulPanels(base: head.gradient[0], panelStride: units * panel, depthStride: panel),
       into: MatmulResult(base: target, leading: leading), rows: count,
-      panels: ir.int(plan.tile.padded(shape.width) / panel), depth: ir.int(units),
-      operands: operands)
+      panels: ir.int(plan.tile.padded(shape.width) / panel), depth: units,
+      by: pieceOfDepth(units, rows: mostHeadRows(shape)), operands: operands)
     guard !isWhole else { return }
     ir.loop(from: ir.int(0), to: count) { row in
       ir.copy(

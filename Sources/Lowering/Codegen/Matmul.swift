@@ -18,7 +18,7 @@ struct MatmulOperand {
 
 /// The right matrix of a product: panels of `tile.columns` columns, read by whole vectors.
 struct MatmulPanels {
-  let base: IRValue
+  var base: IRValue
   /// Units from one panel to the next.
   let panelStride: Int
   /// Units from one depth step of a panel to the next.
@@ -109,6 +109,36 @@ extension CodeGenerator {
       multiplyBody(
         shape, strides, p[0], p[1], p[2], panelStride: p[3], rows: p[4], panels: p[5], depth: p[6])
     }
+  }
+
+  /// As above, and where a piece of the depth is given, of rows in tiles: all panels by that piece before the next one.
+  func multiply(
+    _ a: MatmulOperand, _ b: MatmulPanels, into c: MatmulResult, rows: IRValue, panels: IRValue,
+    depth: Int, by piece: Int?, operands: OperandFormat
+  ) {
+    let piece = piece ?? depth
+    for start in stride(from: 0, to: depth, by: piece) {
+      var (left, right, result) = (a, b, c)
+      if start > 0 {
+        left.base = at(a.base, start * tileSide)
+        right.base = at(b.base, start * b.depthStride)
+        (result.accumulates, result.isCold) = (true, false)
+      }
+      multiply(
+        left, right, into: result, rows: rows, panels: panels,
+        depth: ir.int(min(piece, depth - start)), operands: operands)
+    }
+  }
+
+  /// Returns how much of a depth of `depth` units to multiply before the rest, `nil` for all of it.
+  ///
+  /// Rows in tiles are read once a panel of columns. Where all of their depth is too much for the second cache, they
+  /// would come from the third each time.
+  func pieceOfDepth(_ depth: Int, rows: Int) -> Int? {
+    let (most, band) = (depthInCache(rows: rows), operands.bandUnits)
+    guard operands.isTiled, depth > most else { return nil }
+    let count = (depth + most - 1) / most
+    return (depth / band + count - 1) / count * band
   }
 
   /// As `callShared`, of code that depends on `shape`, too, and takes those strides that are not known.
