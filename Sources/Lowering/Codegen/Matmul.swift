@@ -111,7 +111,9 @@ extension CodeGenerator {
     }
   }
 
-  /// As above, and where a piece of the depth is given, of rows in tiles: all panels by that piece before the next one.
+  /// As above, in pieces of the depth where `piece` is given: all panels by one piece before the next.
+  ///
+  /// - Requires: rows are in tiles, if they are multiplied in pieces.
   func multiply(
     _ a: MatmulOperand, _ b: MatmulPanels, into c: MatmulResult, rows: IRValue, panels: IRValue,
     depth: Int, by piece: Int?, operands: OperandFormat
