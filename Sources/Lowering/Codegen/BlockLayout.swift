@@ -299,7 +299,8 @@ package struct BlockLayout {
     items(of: stage).flatMap(reads)
   }
 
-  private func reads(of item: Item) -> [Int] {
+  /// Returns the values that an item reads.
+  func reads(of item: Item) -> [Int] {
     switch item {
     case .step(let step): program.steps[step].operands
     case .operand(let value), .keep(let value), .layOut(let value): [value]

@@ -96,7 +96,7 @@ extension BlockEmitter {
     }
     let narrow = hoistNarrow(items, width: width)
     let rows = hoistRows(items)
-    let readLater = Set(reads(of: later))
+    let readLater = Set(later.flatMap(layout.reads))
     for case .operand(let value) in items {
       code.openOperandRow(operandRow(value), width: program.values[value].width)
     }
@@ -107,15 +107,6 @@ extension BlockEmitter {
           item, column, active, width: width, tables: rows, readLater: readLater)
       }
       registers = [:]
-    }
-  }
-
-  private func reads(of items: [BlockLayout.Item]) -> [Int] {
-    items.flatMap { item in
-      switch item {
-      case .step(let step): program.steps[step].operands
-      case .operand(let value), .keep(let value), .layOut(let value): [value]
-      }
     }
   }
 

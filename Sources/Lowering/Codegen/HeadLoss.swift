@@ -14,7 +14,7 @@ extension CodeGenerator {
     let x, forward, targets, losses: IRValue
     /// backward form, dlosses, dx, dw, workspace
     let gradient: [IRValue]
-    let leading, operandStride, logits, operand, logitOperand: Int
+    let leading, logits, operand, logitOperand: Int
 
     func area(_ offset: Int, _ code: CodeGenerator) -> IRValue {
       code.bytes(frame.scratch, code.ir.int(offset))
@@ -24,7 +24,7 @@ extension CodeGenerator {
   func emitHeadLoss(_ shape: HeadLossShape, _ frame: KernelFrame) {
     let head = makeHead(shape, frame)
     guard shape.hasGradient else {
-      return forEachBlock(head, of: ir.int(shape.rows), after: nil) { first, count in
+      return forEachBlock(head, of: ir.int(shape.rows), after: ir.int(0)) { first, count in
         emitLogits(head, first, count)
         ir.loop(from: ir.int(0), to: count) { emitLoss(head, $0, ir.add(first, $0), nil) }
       }
@@ -42,7 +42,7 @@ extension CodeGenerator {
   ///
   /// - Parameter before: how many rows of the call, in whole chunks, are behind.
   private func forEachBlock(
-    _ head: Head, of rows: IRValue, after before: IRValue?, _ body: (IRValue, IRValue) -> Void
+    _ head: Head, of rows: IRValue, after before: IRValue, _ body: (IRValue, IRValue) -> Void
   ) {
     let shape = head.shape
     let together = shape.hasGradient ? shape.chunk : shape.rows
@@ -50,9 +50,8 @@ extension CodeGenerator {
     let share = ir.udiv(ir.int(together), ir.mul(head.frame.threads, ir.int(4 * headTile)))
     let height = ir.max(
       ir.min(ir.mul(share, ir.int(headTile)), ir.int(mostHeadRows(shape))), ir.int(headTile))
-    let blocksBefore = before.map {
-      ir.mul(ir.udiv($0, ir.int(together)), ceilDivide(ir.int(together), height))
-    }
+    let blocksBefore = ir.mul(
+      ir.udiv(before, ir.int(together)), ceilDivide(ir.int(together), height))
     forEachPart(of: ceilDivide(rows, height), after: blocksBefore, head.frame) { block in
       let first = ir.mul(block, height)
       body(first, ir.min(height, ir.sub(rows, first)))
@@ -73,20 +72,19 @@ extension CodeGenerator {
   private func makeHead(_ shape: HeadLossShape, _ frame: KernelFrame) -> Head {
     let a = frame.arguments
     let leading = plan.tile.padded(shape.vocabulary) + 16
-    let stride = operands.units(max(shape.width, shape.vocabulary)) + 16
     let rows = mostHeadRows(shape)
     let logits = 4 * rows * (plan.tile.padded(shape.width) + 16)
     let operand = logits + 4 * rows * leading
-    let logitOperand = operand + 4 * rows * stride
-    reserveScratch(logitOperand + 4 * rows * stride)
+    let logitOperand = operand + 4 * rows * operandStride(shape.width)
+    reserveScratch(logitOperand + 4 * rows * operandStride(shape.vocabulary))
     return shape.hasGradient
       ? Head(
         shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[3], losses: a[5],
-        gradient: [a[2], a[4], a[6], a[7], a[8]], leading: leading, operandStride: stride,
-        logits: logits, operand: operand, logitOperand: logitOperand)
+        gradient: [a[2], a[4], a[6], a[7], a[8]], leading: leading, logits: logits,
+        operand: operand, logitOperand: logitOperand)
       : Head(
         shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[2], losses: a[3],
-        gradient: [], leading: leading, operandStride: stride, logits: logits, operand: operand,
+        gradient: [], leading: leading, logits: logits, operand: operand,
         logitOperand: logitOperand)
   }
 
@@ -114,6 +112,9 @@ extension CodeGenerator {
       operands: operands)
   }
 
+  /// Units from one row of an operand to the next, a cache line between them.
+  private func operandStride(_ width: Int) -> Int { operands.units(width) + 16 }
+
   /// Returns rows of f32 as a matmul operand: in place, or in units of pairs in scratch memory.
   private func operand(
     _ head: Head, _ rows: IRValue, stride: Int, width: Int, _ count: IRValue, into offset: Int
@@ -122,9 +123,10 @@ extension CodeGenerator {
       return MatmulOperand(base: rows, rowStride: stride, depthStride: 1)
     }
     let area = head.area(offset, self)
+    let units = operandStride(width)
     ir.loop(from: ir.int(0), to: count) { row in
       let source = at(rows, ir.mul(row, ir.int(stride)))
-      let target = operandRow(row, units: head.operandStride, in: area)
+      let target = operandRow(row, units: units, in: area)
       openOperandRow(target, width: width)
       columns(width) { column, active in
         storeOperand(
@@ -132,7 +134,7 @@ extension CodeGenerator {
       }
     }
     return MatmulOperand(
-      base: area, rowStride: head.operandStride, depthStride: 1, isTiled: operands.isTiled)
+      base: area, rowStride: units, depthStride: 1, isTiled: operands.isTiled)
   }
 
   /// The loss of a row of logits, which become their gradients where `dlosses` is given.

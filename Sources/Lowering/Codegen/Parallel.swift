@@ -40,12 +40,14 @@ extension CodeGenerator {
       }, body)
   }
 
-  /// Returns whether threads had better have one part each of work that falls into `pieces`: a piece is much of a share.
+  /// Returns whether a piece of work that falls into `pieces` is so much of a thread's share that each had better have
+  /// one part.
   func areFew(_ pieces: IRValue, _ frame: KernelFrame) -> IRValue {
     ir.compare(.less, pieces, ir.mul(frame.threads, ir.int(4)))
   }
 
-  /// Returns how many equal parts to make of work that falls into `pieces`: as many for each thread, about a piece each.
+  /// Returns how many equal parts to make of work that falls into `pieces`: about a piece each, as many for each
+  /// thread.
   func evenParts(_ pieces: IRValue, _ frame: KernelFrame) -> IRValue {
     let each = ir.select(areFew(pieces, frame), ir.int(1), ceilDivide(pieces, frame.threads))
     return ir.mul(frame.threads, each)
