@@ -24,38 +24,43 @@ extension CodeGenerator {
   func emitHeadLoss(_ shape: HeadLossShape, _ frame: KernelFrame) {
     let head = makeHead(shape, frame)
     guard shape.hasGradient else {
-      return forEachBlock(head, of: ir.int(shape.rows), after: ir.int(0)) { first, count in
+      _ = forEachBlock(head, of: ir.int(shape.rows), after: ir.int(0)) { first, count in
         emitLogits(head, first, count)
         ir.loop(from: ir.int(0), to: count) { emitLoss(head, $0, ir.add(first, $0), nil) }
       }
+      return
     }
-    ir.loop(from: ir.int(0), to: ir.int(shape.rows), by: shape.chunk) { start in
+    _ = ir.loop(
+      from: ir.int(0), to: ir.int(shape.rows), by: shape.chunk, carrying: [ir.int(0)]
+    ) { start, parts in
       let rows = ir.min(ir.int(shape.chunk), ir.sub(ir.int(shape.rows), start))
-      emitChunk(head, start, rows)
+      let blocks = ir.add(parts[0], emitChunk(head, start, rows, after: parts[0]))
       barrier(frame.control, frame.threads)
-      emitWeightGradient(head, start, rows)
+      let products = emitWeightGradient(head, start, rows, after: blocks)
       barrier(frame.control, frame.threads)
+      return [ir.add(blocks, products)]
     }
   }
 
   /// Emits the loop over a thread's blocks of `rows` rows: the first row and how many.
   ///
-  /// - Parameter before: how many rows of the call, in whole chunks, are behind.
+  /// - Parameter before: how many parts of the call's work are done behind a barrier.
+  /// - Returns: how many blocks these are, each a part.
   private func forEachBlock(
     _ head: Head, of rows: IRValue, after before: IRValue, _ body: (IRValue, IRValue) -> Void
-  ) {
+  ) -> IRValue {
     let shape = head.shape
     let together = shape.hasGradient ? shape.chunk : shape.rows
     // Threads have four blocks each, if those are no lower than a tile.
     let share = ir.udiv(ir.int(together), ir.mul(head.frame.threads, ir.int(4 * headTile)))
     let height = ir.max(
       ir.min(ir.mul(share, ir.int(headTile)), ir.int(mostHeadRows(shape))), ir.int(headTile))
-    let blocksBefore = ir.mul(
-      ir.udiv(before, ir.int(together)), ceilDivide(ir.int(together), height))
-    forEachPart(of: ceilDivide(rows, height), after: blocksBefore, head.frame) { block in
+    let blocks = ceilDivide(rows, height)
+    forEachPart(of: blocks, after: before, head.frame) { block in
       let first = ir.mul(block, height)
       body(first, ir.min(height, ir.sub(rows, first)))
     }
+    return blocks
   }
 
   private var headTile: Int { 32 }
@@ -170,9 +175,12 @@ extension CodeGenerator {
 
   // MARK: Gradients
 
-  /// Losses, logit gradients and dx of those of a chunk's blocks that this thread does.
-  private func emitChunk(_ head: Head, _ start: IRValue, _ rows: IRValue) {
-    forEachBlock(head, of: rows, after: start) { inChunk, count in
+  /// Losses, logit gradients and dx of those of a chunk's blocks that this thread does; returns how many blocks there
+  /// are.
+  private func emitChunk(
+    _ head: Head, _ start: IRValue, _ rows: IRValue, after before: IRValue
+  ) -> IRValue {
+    forEachBlock(head, of: rows, after: before) { inChunk, count in
       let first = ir.add(start, inChunk)
       emitLogits(head, first, count)
       ir.loop(from: ir.int(0), to: count) {
@@ -239,23 +247,25 @@ extension CodeGenerator {
     }
   }
 
-  /// dw (+)= dlogitsᵀ x over a chunk; the first chunk sets it.
-  private func emitWeightGradient(_ head: Head, _ start: IRValue, _ rows: IRValue) {
+  /// dw (+)= dlogitsᵀ x over a chunk; the first chunk sets it. Returns how many parts that are.
+  private func emitWeightGradient(
+    _ head: Head, _ start: IRValue, _ rows: IRValue, after before: IRValue
+  ) -> IRValue {
     let shape = head.shape
     let units = chunkUnits(shape)
     let x = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
-    func add(_ accumulate: Bool) -> [IRValue] {
-      outerProducts(
-        head.gradient[4], x, rows: shape.vocabulary, columns: shape.width, into: head.gradient[3],
-        units: units, from: ir.int(0),
-        depth: ir.mul(ceilDivide(rows, operands.band), ir.int(operands.bandUnits)),
-        accumulate: accumulate, head.frame)
-      return []
+    let chunk = TokenSegment(
+      start: start, end: ir.add(start, rows), firstUnit: ir.int(0), units: self.units(rows))
+    func add(_ accumulates: Bool) -> [IRValue] {
+      let product = OuterProduct(
+        a: head.gradient[4], b: x, units: units, c: head.gradient[3], rows: shape.vocabulary,
+        columns: shape.width, segments: [chunk], accumulates: accumulates)
+      return [outerProducts([product], after: before, head.frame)]
     }
-    _ = ir.choose(ir.compare(.equal, start, ir.int(0))) {
+    return ir.choose(ir.compare(.equal, start, ir.int(0))) {
       add(false)
     } otherwise: {
       add(true)
-    }
+    }[0]
   }
 }

@@ -4,7 +4,7 @@ internal import MoTIR
 // dw[N, D] = dyᵀ x, group by group: outer products over a segment's tokens.
 //
 // Operands are laid out as `OuterProductLayout` says, by the kernels that computed them or else here first; then
-// every thread takes its share of each dw's rows.
+// threads take strips of rows of each dw.
 extension CodeGenerator {
   /// (x, dy…, workspace?, dw…, plan?)
   func emitWeightGradient(_ shape: LinearShape, _ laidOut: Set<Int>, _ frame: KernelFrame) {
@@ -40,15 +40,18 @@ extension CodeGenerator {
     }
     if hasWorkspace { barrier(frame.control, frame.threads) }
     let groups = shape.routing?.groups.ofSegment ?? [0]
+    var products: [OuterProduct] = []
     for (index, width) in shape.outputs.enumerated() {
-      for (number, segment) in segments.enumerated() where groups[number] != Groups.none {
-        let dw = at(frame.arguments[results + index], groups[number] * width * shape.input)
-        outerProducts(
-          areas[1 + index].base, areas[0].base, rows: width, columns: shape.input, into: dw,
-          units: units, from: segment.firstUnit, depth: segment.units,
-          accumulate: groups[..<number].contains(groups[number]), frame)
+      for group in Set(groups).subtracting([Groups.none]).sorted() {
+        let result = at(frame.arguments[results + index], group * width * shape.input)
+        products.append(
+          OuterProduct(
+            a: areas[1 + index].base, b: areas[0].base, units: units, c: result, rows: width,
+            columns: shape.input, segments: zip(groups, segments).filter { $0.0 == group }.map(\.1))
+        )
       }
     }
+    _ = outerProducts(products, frame)
   }
 
   /// A run of tokens that share weights.
@@ -84,24 +87,67 @@ extension CodeGenerator {
   /// out of the second cache.
   private var panelsTogether: Int { usesMatrixUnit ? (operands == .splitF32 ? 4 : 8) : 2 }
 
-  /// Emits c[rows, columns] (+)= Σ over depth of a ⊗ b, this thread's share of the rows.
+  /// c[rows, columns] (+)= Σ over segments of a ⊗ b.
+  struct OuterProduct {
+    /// The operands, laid out, from their unit 0 on.
+    let a, b: IRValue
+    /// Units of an operand's channel.
+    let units: Int
+    /// The result.
+    let c: IRValue
+    let rows, columns: Int
+    /// What is summed up, in order.
+    let segments: [TokenSegment]
+    /// Whether the sum is added to what the result has.
+    var accumulates = false
+  }
+
+  /// Emits `products`, whose results do not overlap: a part of the work is a strip of a result's rows.
+  ///
+  /// - Parameter before: how many parts of the call's work are done behind a barrier.
+  /// - Returns: how many parts these are.
   func outerProducts(
-    _ a: IRValue, _ b: IRValue, rows: Int, columns: Int, into c: IRValue, units: Int,
-    from unit: IRValue, depth: IRValue, accumulate: Bool, _ frame: KernelFrame
+    _ products: [OuterProduct], after before: IRValue? = nil, _ frame: KernelFrame
+  ) -> IRValue {
+    let panels = products.map { plan.tile.padded($0.rows) / plan.tile.columns }
+    let strips = panels.map { ($0 + panelsTogether - 1) / panelsTogether }
+    let areFew = areFew(ir.int(strips.reduce(0, +)), frame)
+    let parts = strips.map { ir.select(areFew, frame.threads, ir.int($0)) }
+    // The first part of each product, and behind the last one their number.
+    let firsts = parts.reduce(into: [ir.int(0)]) { $0.append(ir.add($0[$0.count - 1], $1)) }
+    forEachPart(of: firsts[products.count], after: before, frame) { part in
+      for (index, product) in products.enumerated() {
+        let isOfIt = ir.and(
+          ir.compare(.lessOrEqual, firsts[index], part), ir.compare(.less, part, firsts[index + 1]))
+        ir.when(isOfIt) {
+          let (from, to) = range(
+            ofPart: ir.sub(part, firsts[index]), of: parts[index], in: ir.int(panels[index]))
+          outerProduct(product, panels: from, to, frame)
+        }
+      }
+    }
+    return firsts[products.count]
+  }
+
+  /// Emits the rows of a product that are in panels `from..<to` of its left operand.
+  private func outerProduct(
+    _ product: OuterProduct, panels from: IRValue, _ to: IRValue, _ frame: KernelFrame
   ) {
     let panel = plan.tile.columns
-    let (from, to) = share(ir.int(plan.tile.padded(rows) / panel), frame)
     ir.loop(from: from, to: to, by: panelsTogether) { index in
       let first = ir.mul(index, ir.int(panel))
       let end = ir.min(ir.add(index, ir.int(panelsTogether)), to)
-      let last = ir.min(ir.int(rows), ir.mul(end, ir.int(panel)))
+      let last = ir.min(ir.int(product.rows), ir.mul(end, ir.int(panel)))
       let strip = OuterStrip(
-        a: at(a, ir.mul(index, ir.int(units * panel))), b: b,
-        c: at(c, ir.mul(first, ir.int(columns))), units: units, rows: ir.sub(last, first),
-        columns: columns)
-      forEachPiece(of: depth, among: units) { piece, depth, isFirst in
-        outerProducts(
-          strip, from: ir.add(unit, piece), depth: depth, accumulate: accumulate || !isFirst, frame)
+        a: at(product.a, ir.mul(index, ir.int(product.units * panel))), b: product.b,
+        c: at(product.c, ir.mul(first, ir.int(product.columns))), units: product.units,
+        rows: ir.sub(last, first), columns: product.columns)
+      for (number, segment) in product.segments.enumerated() {
+        forEachPiece(of: segment.units, among: product.units) { piece, depth, isFirst in
+          multiply(
+            strip, from: ir.add(segment.firstUnit, piece), depth: depth,
+            accumulate: product.accumulates || number > 0 || !isFirst, frame)
+        }
       }
     }
   }
@@ -138,7 +184,7 @@ extension CodeGenerator {
     }
   }
 
-  private func outerProducts(
+  private func multiply(
     _ strip: OuterStrip, from unit: IRValue, depth: IRValue, accumulate: Bool, _ frame: KernelFrame
   ) {
     let panel = plan.tile.columns
