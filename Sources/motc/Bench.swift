@@ -55,7 +55,7 @@ struct Bench: ParsableCommand {
   @Option(name: .customLong("repeat"), help: "Measurements of each case.")
   var rounds = 5
 
-  @Flag(help: "Print where the time goes, kernel by kernel.")
+  @Flag(help: "Print the time of each kernel, and how long threads wait before it (ms).")
   var kernels = false
 
   @Option(help: ArgumentHelp("Write the results here too.", valueName: "file"), completion: .file())

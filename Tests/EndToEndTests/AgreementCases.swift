@@ -26,6 +26,8 @@ extension AgreementModel {
       attention: Attention(heads: 1, headWidth: 38)),
     // Blocks of its widest rows, in three terms, are multiplied in two pieces of depth.
     preNorm("deep", count: 2, width: 24, hidden: 2070, batch: 1, sequence: 140),
+    // Its head is computed in three strips, the last of which is narrower.
+    preNorm("large_vocabulary", count: 2, width: 12, batch: 1, sequence: 75, size: 1_031),
   ]
 
   private static let three = modalities(3)

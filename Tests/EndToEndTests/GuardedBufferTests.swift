@@ -23,11 +23,15 @@ import Testing
     activation: .geGLU, tiedHead: true, mixture: .padded,
     attention: Attention(heads: 1, headWidth: 34))
 
+  /// The head is computed in three strips.
+  private static let large = AgreementModel.preNorm(
+    "guarded_large", count: 2, width: 12, batch: 1, sequence: 41, size: 1_031)
+
   /// Some matrices are of whole panels.
   private static let updated = AgreementModel.preNorm(
     "guarded_updated", count: 2, width: 64, hidden: 90)
 
-  @Test(arguments: [untied, tied], targets)
+  @Test(arguments: [untied, tied, large], targets)
   func gradientsAgree(_ model: AgreementModel, _ target: String) throws {
     guard try TargetDescription(named: target).runsHere else { return }
     let agreement = try model.agreement()

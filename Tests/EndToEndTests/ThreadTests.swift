@@ -13,7 +13,8 @@ import Testing
 
   @Test(
     arguments: [
-      "even", "odd_large", "spans_documents", "merged", "mixed_norms", "chunks_all", "continuous",
+      "even", "odd_large", "large_vocabulary", "spans_documents", "merged", "mixed_norms",
+      "chunks_all", "continuous",
       "experts_large", "experts_of_two", "three_widths", "continuous_experts_narrow",
     ],
     Precision.allCases)

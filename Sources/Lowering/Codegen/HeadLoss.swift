@@ -3,30 +3,56 @@ internal import MoTIR
 
 // The head's matmul and the cross-entropy behind it, in blocks of rows: logits live in scratch memory.
 //
+// Strips of the vocabulary are so narrow that all that is done to one stays in the second cache. The largest logit and the
+// sum of exponentials come strip by strip, as in attention: exponentials are relative to the largest logit so far.
+//
 // With gradients, chunk by chunk: every thread computes its blocks' losses, logit gradients and dx and
 // lays logit gradients and x out for the outer products; then all threads add the chunk to dw.
 // D the width, V the vocabulary.
 extension CodeGenerator {
   /// The arguments and scratch areas of a head with its loss.
-  private struct Head {
+  struct Head {
     let shape: HeadLossShape
     let frame: KernelFrame
     let x, forward, targets, losses: IRValue
     /// backward form, dlosses, dx, dw, workspace
     let gradient: [IRValue]
-    let leading, logits, operand, logitOperand: Int
+    let strips: Strips
+    /// f32 from one row of logits to the next.
+    let leading: Int
+    let areas: Areas
+  }
 
-    func area(_ offset: Int, _ code: CodeGenerator) -> IRValue {
-      code.bytes(frame.scratch, code.ir.int(offset))
-    }
+  /// Scratch areas of a block, in bytes from the start.
+  struct Areas {
+    /// dx, where its rows are not whole panels; logits, or exponentials, of a block or of a strip; rows of x, and of a
+    /// strip of logit gradients, as operands.
+    var inputGradient = 0, logits = 0, operand = 0, logitOperand = 0
+    /// A number a row: the largest logit so far, the sum of exponentials relative to it, the target's logit, what
+    /// exponentials are multiplied by, what is taken from the target's.
+    var top = 0, sum = 0, logit = 0, scale = 0, factor = 0
+    /// By strip and row, the largest logit when the strip's exponentials were taken.
+    var stripTops = 0
+  }
+
+  /// The strips of a vocabulary: whole panels, and the last one is as wide as is left.
+  struct Strips {
+    let count, width, last: Int
+  }
+
+  /// A strip in emitted code.
+  struct Strip {
+    let number: IRValue
+    /// Its first column.
+    let first: IRValue
+    let width: Int
   }
 
   func emitHeadLoss(_ shape: HeadLossShape, _ frame: KernelFrame) {
     let head = makeHead(shape, frame)
     guard shape.hasGradient else {
       _ = forEachBlock(head, of: ir.int(shape.rows), after: ir.int(0)) { first, count in
-        emitLogits(head, first, count)
-        ir.loop(from: ir.int(0), to: count) { emitLoss(head, $0, ir.add(first, $0), nil) }
+        emitLosses(head, first, count)
       }
       return
     }
@@ -46,7 +72,7 @@ extension CodeGenerator {
   ///
   /// - Parameter before: how many parts of the call's work are done behind a barrier.
   /// - Returns: how many blocks these are, each a part.
-  private func forEachBlock(
+  func forEachBlock(
     _ head: Head, of rows: IRValue, after before: IRValue, _ body: (IRValue, IRValue) -> Void
   ) -> IRValue {
     let shape = head.shape
@@ -66,68 +92,147 @@ extension CodeGenerator {
   private var headTile: Int { 32 }
 
   /// Returns the rows that a block may have: all of them use a panel of the weights before the next one comes, which is
-  /// from memory where the vocabulary is large. Logits of so many, and their gradients as operands, are to be no more than
-  /// 16 MiB a thread.
+  /// from memory where the vocabulary is large. Logits of so many are to be no more than 16 MiB a thread.
   private func mostHeadRows(_ shape: HeadLossShape) -> Int {
     guard operands.isTiled else { return headTile }
-    let bytes = 4 * (plan.tile.padded(shape.vocabulary) + operands.units(shape.vocabulary))
+    let bytes = 4 * plan.tile.padded(logitColumns(shape))
     return [128, 64].first { $0 * bytes <= 16 << 20 } ?? headTile
+  }
+
+  /// Returns how many logits of a row are kept: without gradients a strip's.
+  private func logitColumns(_ shape: HeadLossShape) -> Int {
+    shape.hasGradient ? shape.vocabulary : strips(of: shape.vocabulary).width
   }
 
   private func makeHead(_ shape: HeadLossShape, _ frame: KernelFrame) -> Head {
     let a = frame.arguments
-    let leading = plan.tile.padded(shape.vocabulary) + 16
-    let rows = mostHeadRows(shape)
-    let logits = 4 * rows * (plan.tile.padded(shape.width) + 16)
-    let operand = logits + 4 * rows * leading
-    let logitOperand = operand + 4 * rows * operandStride(shape.width)
-    reserveScratch(logitOperand + 4 * rows * operandStride(shape.vocabulary))
-    return shape.hasGradient
-      ? Head(
-        shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[3], losses: a[5],
-        gradient: [a[2], a[4], a[6], a[7], a[8]], leading: leading, logits: logits,
-        operand: operand, logitOperand: logitOperand)
-      : Head(
-        shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[2], losses: a[3],
-        gradient: [], leading: leading, logits: logits, operand: operand,
-        logitOperand: logitOperand)
+    let strips = strips(of: shape.vocabulary)
+    let leading = plan.tile.padded(logitColumns(shape)) + lineUnits
+    var areas = Areas()
+    var bytes = 0
+    func reserve(_ area: WritableKeyPath<Areas, Int>, _ units: Int) {
+      areas[keyPath: area] = bytes
+      bytes += 4 * mostHeadRows(shape) * units
+    }
+    reserve(\.inputGradient, plan.tile.padded(shape.width) + lineUnits)
+    reserve(\.logits, leading)
+    reserve(\.operand, operandStride(shape.width))
+    reserve(\.logitOperand, operandStride(strips.width))
+    for area in [\Areas.top, \.sum, \.logit, \.scale, \.factor] { reserve(area, 1) }
+    reserve(\.stripTops, strips.count)
+    reserveScratch(bytes)
+    return Head(
+      shape: shape, frame: frame, x: a[0], forward: a[1], targets: a[shape.hasGradient ? 3 : 2],
+      losses: a[shape.hasGradient ? 5 : 3],
+      gradient: shape.hasGradient ? [a[2], a[4], a[6], a[7], a[8]] : [], strips: strips,
+      leading: leading, areas: areas)
+  }
+
+  func area(_ area: KeyPath<Areas, Int>, _ head: Head) -> IRValue {
+    bytes(head.frame.scratch, ir.int(head.areas[keyPath: area]))
+  }
+
+  // MARK: Strips
+
+  /// Equal strips of about 1,024 columns where the second cache has 1 MiB for operands: 128 rows of a strip are half of
+  /// that, and as an operand of three terms three quarters.
+  private func strips(of vocabulary: Int) -> Strips {
+    let most = max(plan.tile.columns, target.operandBytes >> 10)
+    let count = (vocabulary + most - 1) / most
+    let width = plan.tile.padded((vocabulary + count - 1) / count)
+    return Strips(
+      count: (vocabulary + width - 1) / width, width: width,
+      last: (vocabulary - 1) % width + 1)
+  }
+
+  func forEachStrip(_ head: Head, _ body: (Strip) -> Void) {
+    let strips = head.strips
+    func emit(_ number: IRValue, _ width: Int) {
+      body(Strip(number: number, first: ir.mul(number, ir.int(strips.width)), width: width))
+    }
+    let whole = strips.last == strips.width ? strips.count : strips.count - 1
+    if whole > 1 {
+      ir.loop(from: ir.int(0), to: ir.int(whole)) { emit($0, strips.width) }
+    } else if whole == 1 {
+      emit(ir.int(0), strips.width)
+    }
+    if whole < strips.count { emit(ir.int(whole), strips.last) }
+  }
+
+  /// Returns a strip of a block's logits.
+  func logits(_ head: Head, _ strip: Strip) -> IRValue {
+    let all = area(\.logits, head)
+    return head.shape.hasGradient ? at(all, strip.first) : all
+  }
+
+  /// Emits `body(column)` where the target of row `row` is in `strip`: its column there.
+  func whereTarget(
+    _ head: Head, of row: IRValue, isIn strip: Strip, _ body: (IRValue) -> Void
+  ) {
+    let column = ir.sub(loadIndex(head.targets, row), strip.first)
+    let isInside = ir.and(
+      ir.compare(.lessOrEqual, ir.int(0), column), ir.compare(.less, column, ir.int(strip.width)))
+    ir.when(isInside) { body(column) }
   }
 
   // MARK: Logits and losses
 
-  /// logits[count, V] = x[first…] wᵀ
-  private func emitLogits(_ head: Head, _ first: IRValue, _ count: IRValue) {
+  /// The losses of a block, and of its logits the exponentials.
+  func emitLosses(_ head: Head, _ first: IRValue, _ count: IRValue) {
+    ir.loop(from: ir.int(0), to: count) { row in
+      // Finite, so that the difference of two is no NaN.
+      ir.store(ir.float(-1e30), at(area(\.top, head), row))
+      ir.store(ir.float(0), at(area(\.sum, head), row))
+      ir.store(ir.float(0), at(area(\.logit, head), row))
+    }
     let shape = head.shape
-    let rows = at(head.x, ir.mul(first, ir.int(shape.width)))
-    let target = head.area(head.logits, self)
-    if plan.backend == .blas {
+    let source = at(head.x, ir.mul(first, ir.int(shape.width)))
+    let rows =
+      plan.backend == .blas
+      ? nil : operand(source, stride: shape.width, width: shape.width, count, \.operand, head)
+    forEachStrip(head) { strip in
+      emitLogits(head, strip, rows, source, count)
+      ir.loop(from: ir.int(0), to: count) { addExponentials(head, strip, $0, ir.add(first, $0)) }
+    }
+    ir.loop(from: ir.int(0), to: count) { emitLoss(head, $0, ir.add(first, $0)) }
+  }
+
+  /// logits[count, strip] = x[first…] wᵀ
+  private func emitLogits(
+    _ head: Head, _ strip: Strip, _ rows: MatmulOperand?, _ source: IRValue, _ count: IRValue
+  ) {
+    let width = ir.int(head.shape.width)
+    guard let rows else {
       return sgemm(
         Sgemm(
-          m: count, n: ir.int(shape.vocabulary), k: ir.int(shape.width), a: rows,
-          lda: ir.int(shape.width), b: head.forward, ldb: ir.int(shape.width), transposeB: true,
-          c: target, ldc: ir.int(head.leading)))
+          m: count, n: ir.int(strip.width), k: width, a: source, lda: width,
+          b: at(head.forward, ir.mul(strip.first, width)), ldb: width, transposeB: true,
+          c: logits(head, strip), ldc: ir.int(head.leading)))
     }
-    let units = operands.units(shape.width)
+    let units = operands.units(head.shape.width)
     let panel = plan.tile.columns
     multiply(
-      operand(head, rows, stride: shape.width, width: shape.width, count, into: head.operand),
-      MatmulPanels(base: head.forward, panelStride: units * panel, depthStride: panel),
-      into: MatmulResult(base: target, leading: head.leading), rows: count,
-      panels: ir.int(plan.tile.padded(shape.vocabulary) / panel), depth: ir.int(units),
+      rows,
+      MatmulPanels(
+        base: at(head.forward, ir.mul(strip.first, ir.int(units))), panelStride: units * panel,
+        depthStride: panel),
+      into: MatmulResult(base: logits(head, strip), leading: head.leading), rows: count,
+      panels: ir.int(plan.tile.padded(strip.width) / panel), depth: ir.int(units),
       operands: operands)
   }
 
   /// Units from one row of an operand to the next, a cache line between them.
-  private func operandStride(_ width: Int) -> Int { operands.units(width) + 16 }
+  private func operandStride(_ width: Int) -> Int { operands.units(width) + lineUnits }
 
   /// Returns rows of f32 as a matmul operand: in place, or in units of pairs in scratch memory.
-  private func operand(
-    _ head: Head, _ rows: IRValue, stride: Int, width: Int, _ count: IRValue, into offset: Int
+  func operand(
+    _ rows: IRValue, stride: Int, width: Int, _ count: IRValue, _ target: KeyPath<Areas, Int>,
+    _ head: Head
   ) -> MatmulOperand {
     guard operands != .f32 else {
       return MatmulOperand(base: rows, rowStride: stride, depthStride: 1)
     }
-    let area = head.area(offset, self)
+    let area = area(target, head)
     let units = operandStride(width)
     ir.loop(from: ir.int(0), to: count) { row in
       let source = at(rows, ir.mul(row, ir.int(stride)))
@@ -142,130 +247,51 @@ extension CodeGenerator {
       base: area, rowStride: units, depthStride: 1, isTiled: operands.isTiled)
   }
 
-  /// The loss of a row of logits, which become their gradients where `dlosses` is given.
-  private func emitLoss(_ head: Head, _ inBlock: IRValue, _ row: IRValue, _ dlosses: IRValue?) {
-    let logits = at(head.area(head.logits, self), ir.mul(inBlock, ir.int(head.leading)))
-    let width = head.shape.vocabulary
-    let target = loadIndex(head.targets, row)
-    let counts = ir.compare(.greaterOrEqual, target, ir.int(0))
-    let place = at(logits, ir.max(target, ir.int(0)))
+  /// Adds a strip of a row to its sum; where there are gradients, the logits become exponentials.
+  private func addExponentials(_ head: Head, _ strip: Strip, _ inBlock: IRValue, _ row: IRValue) {
+    let logits = at(logits(head, strip), ir.mul(inBlock, ir.int(head.leading)))
+    whereTarget(head, of: row, isIn: strip) { column in
+      ir.store(ir.load(ir.f32, at(logits, column)), at(area(\.logit, head), inBlock))
+    }
     let lowest = ir.float(-.infinity, vector)
-    let largest = columns(width, carrying: [lowest]) { column, active, carried in
+    let largest = columns(strip.width, carrying: [lowest]) { column, active, carried in
       [ir.fmax(fillTail(load(at(logits, column), active), active, -.infinity), carried[0])]
     }
-    let top = ir.reduce(largest[0], ir.fmax)
-    let logit = ir.load(ir.f32, place)
-    let sums = columns(width, carrying: [ir.zero(vector)]) { column, active, carried in
+    let (topPlace, sumPlace) = (at(area(\.top, head), inBlock), at(area(\.sum, head), inBlock))
+    let before = ir.load(ir.f32, topPlace)
+    let top = ir.fmax(ir.reduce(largest[0], ir.fmax), before)
+    let sums = columns(strip.width, carrying: [ir.zero(vector)]) { column, active, carried in
       let p = exp(ir.fsub(load(at(logits, column), active), ir.splat(top, lanes)))
-      if dlosses != nil { store(p, at(logits, column), active) }
+      if head.shape.hasGradient { store(p, at(logits, column), active) }
       return [ir.fadd(carried[0], fillTail(p, active, 0))]
     }
-    let sum = ir.reduce(sums[0], ir.fadd)
-    let loss = ir.fsub(ir.fadd(log(sum), top), logit)
+    let sumBefore = ir.fmul(ir.load(ir.f32, sumPlace), scalarExp(ir.fsub(before, top)))
+    ir.store(ir.fadd(sumBefore, ir.reduce(sums[0], ir.fadd)), sumPlace)
+    ir.store(top, topPlace)
+    guard head.shape.hasGradient else { return }
+    ir.store(top, stripTop(head, strip, inBlock))
+  }
+
+  func stripTop(_ head: Head, _ strip: Strip, _ inBlock: IRValue) -> IRValue {
+    let first = ir.mul(strip.number, ir.int(mostHeadRows(head.shape)))
+    return at(area(\.stripTops, head), ir.add(first, inBlock))
+  }
+
+  func scalarExp(_ value: IRValue) -> IRValue {
+    ir.reduce(exp(ir.splat(value, lanes)), ir.fmax)
+  }
+
+  /// The loss of a row, and what its gradients are made with.
+  private func emitLoss(_ head: Head, _ inBlock: IRValue, _ row: IRValue) {
+    let counts = ir.compare(.greaterOrEqual, loadIndex(head.targets, row), ir.int(0))
+    func state(_ place: KeyPath<Areas, Int>) -> IRValue { at(area(place, head), inBlock) }
+    let sum = ir.load(ir.f32, state(\.sum))
+    let loss = ir.fsub(
+      ir.fadd(log(sum), ir.load(ir.f32, state(\.top))), ir.load(ir.f32, state(\.logit)))
     ir.store(ir.select(counts, loss, ir.float(0)), at(head.losses, row))
-    guard let dlosses else { return }
-    let factor = ir.select(counts, ir.load(ir.f32, at(dlosses, row)), ir.float(0))
-    let scale = ir.splat(ir.fdiv(factor, sum), lanes)
-    _ = columns(width, carrying: []) { column, active, _ in
-      store(ir.fmul(load(at(logits, column), active), scale), at(logits, column), active)
-      return []
-    }
-    ir.store(ir.fsub(ir.load(ir.f32, place), factor), place)
-  }
-
-  // MARK: Gradients
-
-  /// Losses, logit gradients and dx of those of a chunk's blocks that this thread does; returns how many blocks there
-  /// are.
-  private func emitChunk(
-    _ head: Head, _ start: IRValue, _ rows: IRValue, after before: IRValue
-  ) -> IRValue {
-    forEachBlock(head, of: rows, after: before) { inChunk, count in
-      let first = ir.add(start, inChunk)
-      emitLogits(head, first, count)
-      ir.loop(from: ir.int(0), to: count) {
-        emitLoss(head, $0, ir.add(first, $0), head.gradient[1])
-      }
-      emitInputGradient(head, first, count)
-      layOut(head, first, inChunk, count)
-    }
-  }
-
-  /// dx[first…] = dlogits w
-  private func emitInputGradient(_ head: Head, _ first: IRValue, _ count: IRValue) {
-    let shape = head.shape
-    let logits = head.area(head.logits, self)
-    let dx = at(head.gradient[2], ir.mul(first, ir.int(shape.width)))
-    if plan.backend == .blas {
-      return sgemm(
-        Sgemm(
-          m: count, n: ir.int(shape.width), k: ir.int(shape.vocabulary), a: logits,
-          lda: ir.int(head.leading), b: head.gradient[0], ldb: ir.int(shape.width), c: dx,
-          ldc: ir.int(shape.width)))
-    }
-    let units = operands.units(shape.vocabulary)
-    let panel = plan.tile.columns
-    let isWhole = shape.width.isMultiple(of: panel)
-    let leading = isWhole ? shape.width : plan.tile.padded(shape.width) + 16
-    let target = isWhole ? dx : head.area(0, self)
-    multiply(
-      operand(
-        head, logits, stride: head.leading, width: shape.vocabulary, count, into: head.logitOperand),
-      MatmulPanels(base: head.gradient[0], panelStride: units * panel, depthStride: panel),
-      into: MatmulResult(base: target, leading: leading), rows: count,
-      panels: ir.int(plan.tile.padded(shape.width) / panel), depth: units,
-      by: pieceOfDepth(units, rows: mostHeadRows(shape)), operands: operands)
-    guard !isWhole else { return }
-    ir.loop(from: ir.int(0), to: count) { row in
-      ir.copy(
-        to: at(dx, ir.mul(row, ir.int(shape.width))),
-        from: at(target, ir.mul(row, ir.int(leading))), bytes: ir.int(4 * shape.width))
-    }
-  }
-
-  /// Units of depth that a chunk has room for.
-  private func chunkUnits(_ shape: HeadLossShape) -> Int {
-    operands.outerUnits(rows: shape.chunk, parts: 1)
-  }
-
-  /// Lays a block's logit gradients and rows of x out for the outer products.
-  private func layOut(_ head: Head, _ first: IRValue, _ inChunk: IRValue, _ count: IRValue) {
-    let shape = head.shape
-    let units = chunkUnits(shape)
-    let logits = SourceRows(
-      base: head.area(head.logits, self), width: shape.vocabulary, stride: head.leading,
-      start: ir.int(0), end: count)
-    let x = SourceRows(
-      base: head.x, width: shape.width, stride: shape.width, start: first,
-      end: ir.add(first, count))
-    let bands = ceilDivide(count, operands.band)
-    let base = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
-    for (rows, side, base) in [(logits, OuterSide.left, head.gradient[4]), (x, .right, base)] {
-      let bytes = 4 * units * plan.tile.padded(rows.width)
-      let area = OuterArea(side: side, base: base, units: units, bytes: bytes)
-      layOut(rows, bands: (ir.int(0), bands), into: area, from: self.units(inChunk))
-    }
-  }
-
-  /// dw (+)= dlogitsᵀ x over a chunk; the first chunk sets it. Returns how many parts that are.
-  private func emitWeightGradient(
-    _ head: Head, _ start: IRValue, _ rows: IRValue, after before: IRValue
-  ) -> IRValue {
-    let shape = head.shape
-    let units = chunkUnits(shape)
-    let x = at(head.gradient[4], plan.tile.padded(shape.vocabulary) * units)
-    let chunk = TokenSegment(
-      start: start, end: ir.add(start, rows), firstUnit: ir.int(0), units: self.units(rows))
-    func add(_ accumulates: Bool) -> [IRValue] {
-      let product = OuterProduct(
-        a: head.gradient[4], b: x, units: units, c: head.gradient[3], rows: shape.vocabulary,
-        columns: shape.width, segments: [chunk], accumulates: accumulates)
-      return [outerProducts([product], after: before, head.frame)]
-    }
-    return ir.choose(ir.compare(.equal, start, ir.int(0))) {
-      add(false)
-    } otherwise: {
-      add(true)
-    }[0]
+    guard head.shape.hasGradient else { return }
+    let factor = ir.select(counts, ir.load(ir.f32, at(head.gradient[1], row)), ir.float(0))
+    ir.store(factor, state(\.factor))
+    ir.store(ir.fdiv(factor, sum), state(\.scale))
   }
 }

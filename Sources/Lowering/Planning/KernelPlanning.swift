@@ -194,9 +194,9 @@ extension FunctionPlanner {
     call(.headLoss(headShape), arguments, flops: flops, nodes: [definition(node)])
   }
 
-  /// Returns how many rows of logit gradients are kept at a time: 64 MiB of them, 64 to 1,024 rows.
+  /// Returns how many rows of logit gradients are kept at a time: 128 MiB of them, 64 to 1,024 rows.
   private func headChunk(rows: Int, vocabulary: Int) -> Int {
-    let fitting = (16 << 20) / max(1, vocabulary) / 64 * 64
+    let fitting = (32 << 20) / max(1, vocabulary) / 64 * 64
     return min(max(64, min(1024, fitting)), (rows + 63) / 64 * 64)
   }
 

@@ -69,7 +69,7 @@ struct KernelProfile {
   /// Kernels by entry, heaviest first: medians of all runs, and of each call the least.
   var text: String {
     var lines = [
-      ["entry", "kernel", "calls", "ms", "least ms", "waits ms", "GFLOP/s", "at best", "GB/s"]
+      ["entry", "kernel", "calls", "ms", "least ms", "waits before", "GFLOP/s", "at best", "GB/s"]
     ]
     for (entry, rows) in rows.sorted(by: { $0.key < $1.key }) {
       var total = Group("all")
