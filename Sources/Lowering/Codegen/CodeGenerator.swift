@@ -69,7 +69,7 @@ final class CodeGenerator {
     case .sum(let count): emitSum(count: count, frame)
     case .tokenWeights(let rows, let ranges, let hasCount):
       emitTokenWeights(rows: rows, ranges: ranges, hasCount: hasCount, frame)
-    case .headLoss(let shape): emitHeadLoss(shape, frame)
+    case .headLoss(let shape): HeadEmitter(self, shape, frame).emit()
     case .route(let rows, let segments): emitRoute(rows: rows, segments: segments, frame)
     case .routeExperts(let shape): emitRouteExperts(shape, frame)
     case .combine(let plan, let width): emitCombine(plan, width: width, frame)
