@@ -29,11 +29,6 @@ extension HeadEmitter {
     }
   }
 
-  /// Returns the address of a block of rows of width D.
-  private func at(_ base: IRValue, _ block: Block) -> IRValue {
-    code.at(base, ir.mul(block.first, ir.int(shape.width)))
-  }
-
   /// Makes a row's exponentials of a strip gradients of its logits.
   private func emitGradient(_ strip: Strip, _ row: Row) {
     func load(_ place: IRValue) -> IRValue { ir.load(ir.f32, place) }

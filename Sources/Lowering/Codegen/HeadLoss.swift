@@ -3,8 +3,9 @@ internal import MoTIR
 
 /// Emits the head's matmul and the cross-entropy behind it, in blocks of rows: logits live in scratch memory.
 ///
-/// Strips of the vocabulary are so narrow that all that is done to one stays in the second cache. The largest logit and the
-/// sum of exponentials come strip by strip, as in attention: exponentials are relative to the largest logit so far.
+/// Strips of the vocabulary are so narrow that all that is done to one stays in the second cache. The largest logit
+/// and the sum of exponentials come strip by strip, as in attention: exponentials are relative to the largest logit so
+/// far.
 ///
 /// With gradients, chunk by chunk: every thread computes its blocks' losses, logit gradients and dx and
 /// lays logit gradients and x out for the outer products; then all threads add the chunk to dw.
@@ -26,8 +27,8 @@ final class HeadEmitter {
   struct Strips {
     let count, width, last: Int
 
-    /// Divides a vocabulary into equal strips of about 1,024 columns where the second cache has 1 MiB for operands: 128 rows
-    /// of a strip are half of that, and as an operand of three terms three quarters.
+    /// Divides a vocabulary into equal strips of about 1,024 columns where the second cache has 1 MiB for operands: 128
+    /// rows of a strip are half of that, and as an operand of three terms three quarters.
     init(of vocabulary: Int, _ code: CodeGenerator) {
       let tile = code.plan.tile
       let most = max(tile.columns, code.target.operandBytes >> 10)
@@ -78,9 +79,9 @@ final class HeadEmitter {
       let areas: [(WritableKeyPath<Scratch, Int>, units: Int)] = [
         (\.inputGradient, tile.padded(shape.width) + code.lineUnits), (\.logits, leading),
         (\.operand, code.headOperandStride(shape.width)),
-        (\.logitOperand, code.headOperandStride(strips.width)), (\.top, 1), (\.sum, 1),
-        (\.logit, 1),
-        (\.scale, 1), (\.factor, 1), (\.stripTops, strips.count),
+        (\.logitOperand, code.headOperandStride(strips.width)),
+        (\.top, 1), (\.sum, 1), (\.logit, 1), (\.scale, 1), (\.factor, 1),
+        (\.stripTops, strips.count),
       ]
       for (area, units) in areas {
         self[keyPath: area] = bytes
@@ -104,8 +105,8 @@ final class HeadEmitter {
     code.reserveScratch(scratch.bytes)
   }
 
-  /// Returns the rows that a block of `columns` logits may have: all of them use a panel of the weights before the next one
-  /// comes, which is from memory where the vocabulary is large. Logits are to be no more than 16 MiB a thread.
+  /// Returns the rows that a block of `columns` logits may have: all of them use a panel of the weights before the next
+  /// one comes, which is from memory where the vocabulary is large. Logits are to be no more than 16 MiB a thread.
   private static func mostRows(logits columns: Int, _ code: CodeGenerator) -> Int {
     guard code.operands.isTiled else { return leastRows }
     let bytes = 4 * code.plan.tile.padded(columns)
@@ -174,6 +175,11 @@ final class HeadEmitter {
     if whole < strips.count { emit(ir.int(whole), strips.last) }
   }
 
+  /// Returns the address of a block of rows of width D.
+  func at(_ base: IRValue, _ block: Block) -> IRValue {
+    code.at(base, ir.mul(block.first, ir.int(shape.width)))
+  }
+
   /// Returns the address of a scratch area.
   func area(_ area: KeyPath<Scratch, Int>) -> IRValue {
     code.bytes(frame.scratch, ir.int(scratch[keyPath: area]))
@@ -218,7 +224,7 @@ final class HeadEmitter {
       ir.store(ir.float(0), state(\.sum, row))
       ir.store(ir.float(0), state(\.logit, row))
     }
-    let source = code.at(x, ir.mul(block.first, ir.int(shape.width)))
+    let source = at(x, block)
     let rows =
       code.plan.backend == .blas
       ? nil

@@ -139,9 +139,8 @@ extension CodeGenerator {
       let end = ir.min(ir.add(index, ir.int(panelsTogether)), to)
       let last = ir.min(ir.int(product.rows), ir.mul(end, ir.int(panel)))
       let strip = OuterStrip(
-        a: at(product.a, ir.mul(index, ir.int(product.units * panel))), b: product.b,
-        c: at(product.c, ir.mul(first, ir.int(product.columns))), units: product.units,
-        rows: ir.sub(last, first), columns: product.columns)
+        product: product, a: at(product.a, ir.mul(index, ir.int(product.units * panel))),
+        c: at(product.c, ir.mul(first, ir.int(product.columns))), rows: ir.sub(last, first))
       for (number, segment) in product.segments.enumerated() {
         forEachPiece(of: segment.units, among: product.units) { piece, depth, isFirst in
           multiply(
@@ -154,12 +153,10 @@ extension CodeGenerator {
 
   /// Rows of a result that a thread computes together, one piece of depth after the other.
   private struct OuterStrip {
-    /// The operands from their unit 0 on, and the result.
-    let a, b, c: IRValue
-    /// Units of an operand's channel.
-    let units: Int
+    let product: OuterProduct
+    /// The left operand and the result, from the first of these rows on.
+    let a, c: IRValue
     let rows: IRValue
-    let columns: Int
   }
 
   /// Emits `body` for pieces of `depth` units, in order, so short that the second cache holds a strip's left
@@ -188,18 +185,19 @@ extension CodeGenerator {
     _ strip: OuterStrip, from unit: IRValue, depth: IRValue, accumulate: Bool, _ frame: KernelFrame
   ) {
     let panel = plan.tile.columns
-    let operand = leftOperand(strip.a, units: strip.units, from: unit)
-    let start = at(strip.b, ir.mul(unit, ir.int(panel)))
-    let whole = strip.columns / panel
+    let product = strip.product
+    let operand = leftOperand(strip.a, units: product.units, from: unit)
+    let start = at(product.b, ir.mul(unit, ir.int(panel)))
+    let whole = product.columns / panel
     multiply(
-      operand, MatmulPanels(base: start, panelStride: strip.units * panel, depthStride: panel),
+      operand, MatmulPanels(base: start, panelStride: product.units * panel, depthStride: panel),
       into: MatmulResult(
-        base: strip.c, leading: strip.columns, accumulates: accumulate, isCold: !accumulate),
+        base: strip.c, leading: product.columns, accumulates: accumulate, isCold: !accumulate),
       rows: strip.rows, panels: ir.int(whole), depth: depth, operands: operands)
-    guard whole * panel < strip.columns else { return }
+    guard whole * panel < product.columns else { return }
     lastPanel(
-      operand, at(start, whole * strip.units * panel), active: strip.columns - whole * panel,
-      into: at(strip.c, whole * panel), leading: strip.columns, rows: strip.rows, depth: depth,
+      operand, at(start, whole * product.units * panel), active: product.columns - whole * panel,
+      into: at(strip.c, whole * panel), leading: product.columns, rows: strip.rows, depth: depth,
       accumulate: accumulate, frame)
   }
 
